@@ -1,0 +1,176 @@
+"""What the engine asks of a sending service, and what a sending service may answer.
+
+Plain Python: no Django, configuration by constructor. An adapter is one folder beside this file.
+The engine's rules that shape this contract: an outcome is accepted, definitely not accepted (then it may be
+tried again, or it is final), or ambiguous, and an ambiguous one is never sent again by a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, Protocol
+
+
+class ProviderError(Exception):
+    """Base of what a provider's account and identity calls raise; the message can be shown to a person."""
+
+
+class TransientError(ProviderError):
+    """It did not happen, and may work later: throttled, refused connection, name not resolved."""
+
+
+class PermanentError(ProviderError):
+    """It did not happen and will not until somebody changes something: credentials, permissions, input."""
+
+
+class AmbiguousError(ProviderError):
+    """Nobody knows whether it happened: time-out, connection reset after the request was handed over, 5xx."""
+
+
+class Outcome(IntEnum):
+    """Fate of one entry of a call."""
+
+    ACCEPTED = 1
+    RETRY = 2  # definitely not sent; another attempt may succeed
+    REJECTED = 3  # definitely not sent; another attempt would fail alike
+    AMBIGUOUS = 4  # may have been sent; never sent again by the engine
+
+
+class Signal(StrEnum):
+    """What a call's answer says about the account rather than about one entry."""
+
+    THROTTLED = "throttled"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    ACCOUNT_PAUSED = "account_paused"
+    ACCOUNT_SUSPENDED = "account_suspended"
+    SENDER_NOT_VERIFIED = "sender_not_verified"
+    MISCONFIGURED = "misconfigured"  # credentials, permissions, configuration set, region, clock
+    UNREACHABLE = "unreachable"  # nothing was handed over: name, connection, TLS
+
+
+class EntryResult(NamedTuple):
+    """One entry's fate. `error` is a short code and text fit for a person, "" when accepted."""
+
+    outcome: Outcome
+    provider_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """One result per entry, in the order of the entries."""
+
+    entries: Sequence[EntryResult]
+    signal: Signal | None = None
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Entry(NamedTuple):
+    """One recipient of a call.
+
+    address: RFC 5321 mailbox as it goes on the wire (punycode domain, ASCII).
+    values: slot name to text; every slot of the email, already escaped for its place.
+    headers: headers of this recipient alone, e.g. List-Unsubscribe. ASCII names and values.
+    tag: the message's signed token, `[A-Za-z0-9_-]`, at most 200 characters; comes back with events as `m`.
+    """
+
+    address: str
+    values: dict[str, str]
+    headers: tuple[tuple[str, str], ...]
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEmail:
+    """What all recipients of a compiled email share.
+
+    subject, html, text: templates in which `{{name}}` stands for the slot `name` and nothing else is special.
+    sender: an RFC 5322 mailbox, ASCII, phrase already encoded.
+    segments: the same three parts as alternating constant and slot name, `("Hi ", "s0", "!")`, for providers
+    that have no templates; joining them with an entry's values gives the same bytes.
+    """
+
+    sender: str
+    reply_to: tuple[str, ...]
+    subject: str
+    html: str
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    configuration_set: str = ""
+    segments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class PreparedCall(Protocol):
+    """An encoded, signed request that can be handed over once. The engine only counts and sends it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body on the wire."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may carry."""
+
+    entries_per_call: int
+    bytes_per_call: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """State of the account at the provider. max_24_hour_send is -1 when unlimited. Rates are recipients per second."""
+
+    sending_enabled: bool
+    production_access: bool
+    enforcement_status: str
+    max_24_hour_send: float
+    max_send_rate: float
+    sent_last_24_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityStatus:
+    """A sender address or domain at the provider."""
+
+    identity: str
+    verified: bool
+    dkim_status: str
+    mail_from_domain: str
+    detail: str = ""
+
+
+class Provider(Protocol):
+    """A sending service. `prepare` and `build` are pure; `send` may be called from many threads at once."""
+
+    name: str
+    limits: Limits
+
+    def prepare(self, email: OutgoingEmail) -> object:
+        """Encode once what all calls of this email share. Raises PermanentError when a limit is exceeded."""
+        ...
+
+    def entry_size(self, entry: Entry) -> int:
+        """Upper estimate of the bytes that this entry adds to a call."""
+        ...
+
+    def build(self, prepared: object, entries: Sequence[Entry], call_id: str) -> PreparedCall:
+        """Encode and sign one call; `call_id` (hex) comes back with events as tag `c`.
+
+        Raises PermanentError when an entry breaks a limit.
+        """
+        ...
+
+    def send(self, call: PreparedCall) -> CallResult:
+        """Hand the call over once. Never raises for what the provider or the network does; never retries."""
+        ...
+
+    def account_status(self) -> AccountStatus: ...
+
+    def identity_status(self, identity: str) -> IdentityStatus: ...
+
+    def close(self) -> None: ...
