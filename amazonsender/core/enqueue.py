@@ -1,0 +1,29 @@
+"""The one way to wake a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import Task
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+logger = structlog.get_logger(__name__)
+
+
+def enqueue(
+    task: Task[Any, Any], *args: int | str, countdown: float | None = None, expires: float | None = None
+) -> None:
+    """Enqueue a task after the present transaction commits; at once outside of one. Ids only.
+
+    A broker that is down loses nothing, since the periodic tick finds due work in the database: it is logged, not raised.
+    """
+
+    def publish() -> None:
+        try:
+            task.apply_async(args, countdown=countdown, expires=expires, retry=False)
+        except (OperationalError, OSError) as error:
+            logger.warning("enqueue.broker_unreachable", task=task.name, error=str(error))
+
+    transaction.on_commit(publish)

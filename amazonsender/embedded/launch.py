@@ -1,0 +1,222 @@
+"""What ``run.py`` starts once the packages are there: demo, run, test, login, stop, wipe."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from amazonsender.embedded.environment import ignored_settings, own_environment
+from amazonsender.embedded.errors import EmbeddedError
+from amazonsender.embedded.home import PROJECT, WILDCARD_HOSTS, Home, find_home, free_port
+from amazonsender.embedded.processes import end_stranger, spawn
+from amazonsender.embedded.services import Services
+
+WEB_PORT = 8000
+LOCALSES_PORT = 8025
+# How long the stack may take to finish what it is sending before it is killed.
+STOP_SECONDS = 30.0
+
+
+def say(text: str) -> None:
+    """Print a line for the person at the terminal."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run_demo(options: Mapping[str, str]) -> int:
+    """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account."""
+    wanted = ["--then", "seed_demo --verify" if options.get("EXIT") else "seed_demo"]
+    return _run_stack(options, [*wanted, *(["--exit"] if options.get("EXIT") else [])])
+
+
+def run_plain(options: Mapping[str, str]) -> int:
+    """Start everything without the sample."""
+    return _run_stack(options, ["--then", "bootstrap"])
+
+
+def run_tests(arguments: Sequence[str]) -> int:
+    """Run pytest on services of its own, made for this run and thrown away after it."""
+    environment = own_environment(os.environ, "TEST_")
+    _say_what_is_ignored("TEST_")
+    _end_like_an_interrupt()
+    folder = Path(tempfile.mkdtemp(prefix="amazonsender-test-"))
+    try:
+        home = find_home(folder)
+        with Services(home, environment, throwaway=True):
+            command = [sys.executable, "-m", "pytest", *arguments]
+            return subprocess.run(command, env=environment, cwd=PROJECT, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def print_login_link() -> int:
+    """Print a new one-time sign-in link of the running demo."""
+    home = find_home(_explicit_home(), create=False)
+    if home.lock_holder() is None:
+        raise EmbeddedError("Nothing is running here. Start it with `make demo` or `python3 run.py demo`.")
+    environment = stack_environment(home)
+    Services(home, environment).attach()
+    return _manage(["bootstrap"], environment)
+
+
+def stop() -> int:
+    """End the running demo from another terminal."""
+    home = find_home(_explicit_home(), create=False)
+    pid = home.lock_holder()
+    if pid is None:
+        say("Nothing is running here.")
+        return 0
+    end_stranger(pid, signal.SIGTERM, seconds=STOP_SECONDS + 30)
+    say("Stopped.")
+    return 0
+
+
+def wipe() -> int:
+    """Delete the data of this clone: database, mail of Local SES, secrets and ports."""
+    home = find_home(_explicit_home(), create=False)
+    if home.lock_holder() is not None:
+        raise EmbeddedError("It is still running. Stop it first: Ctrl-C there, or `python3 run.py stop`.")
+    shutil.rmtree(home.path, ignore_errors=True)
+    say(f"Deleted {home.path}.")
+    return 0
+
+
+def stack_environment(home: Home) -> dict[str, str]:
+    """Compose what the settings read in a demo: addresses, ports and secrets of this clone."""
+    given = own_environment(os.environ, "DEMO_")
+    host = os.environ.get("HOST", "") or "127.0.0.1"
+    reader_host = "localhost" if host in {*WILDCARD_HOSTS, "127.0.0.1"} else host
+    web_port, localses_port = home.remembered("web_port"), home.remembered("localses_port")
+    localses = home.path / "localses"
+    return {
+        "DJANGO_SETTINGS_MODULE": "amazonsender.settings.local",
+        "ENVIRONMENT": "demo",
+        "DATA_DIR": str(home.path),
+        "SECRET_KEY": home.secret("secret_key"),
+        "TOKEN_KEYS": f"1:{home.secret('token_key')}",
+        "PUBLIC_URL": f"http://{reader_host}:{web_port}",
+        "ALLOWED_HOSTS": f"localhost,127.0.0.1,{reader_host}",
+        "AWS_REGION": "us-east-1",
+        "LOCALSES_URL": f"http://127.0.0.1:{localses_port}",
+        "LOCALSES_HOST": host,
+        "LOCALSES_PORT": localses_port,
+        "LOCALSES_PUBLIC_URL": f"http://{reader_host}:{localses_port}",
+        "LOCALSES_DATA": str(localses),
+        "LOCALSES_CERTIFICATE": str(localses / "certificate.pem"),
+        "LOCALSES_ACCESS_KEY": home.secret("localses_access_key", size=8),
+        "LOCALSES_SECRET_KEY": home.secret("localses_secret_key", size=20),
+        "WEB_HOST": host,
+        "WEB_PORT": web_port,
+    } | given
+
+
+def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
+    home = find_home(_explicit_home())
+    lock = home.lock()
+    if lock is None:
+        raise EmbeddedError(f"It is already running, as process {home.lock_holder()}: {home.remembered('web_url')}")
+    if options.get("FRESH"):
+        _empty(home)
+    _say_what_is_ignored("DEMO_")
+    _choose_ports(home)
+    environment = stack_environment(home)
+    home.remember("web_url", environment["PUBLIC_URL"])
+    say(f"Data of this clone: {home.path}")
+    _end_like_an_interrupt()
+    with lock:
+        try:
+            with Services(home, environment) as services:
+                say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
+                return _prepare(environment) or _supervise(home, environment, services, then)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _prepare(environment: Mapping[str, str]) -> int:
+    started = time.monotonic()
+    failed = _manage(["migrate", "--verbosity", "0"], environment)
+    if not failed:
+        say(f"Database: up to date ({time.monotonic() - started:.1f} s)")
+    return failed
+
+
+def _supervise(home: Home, environment: dict[str, str], services: Services, then: list[str]) -> int:
+    """Run the stack as a child, and revive services that die under it."""
+    command = [sys.executable, "manage.py", "runstack", "--log-file", str(home.log_path), *then]
+    stack = spawn(command, env=environment, output=None, cwd=PROJECT)
+    try:
+        while True:
+            try:
+                return stack.wait(1.0)
+            except subprocess.TimeoutExpired:
+                services.revive()
+    except KeyboardInterrupt:
+        stack.send_signal(signal.SIGTERM)
+        try:
+            return stack.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return 1
+    finally:
+        stack.kill()
+        stack.wait()
+
+
+def _manage(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, env=dict(environment), cwd=PROJECT, check=False).returncode
+
+
+def _choose_ports(home: Home) -> None:
+    """Settle web's and Local SES's port; say so when an address in mail of before no longer leads here."""
+    host = os.environ.get("HOST", "") or "127.0.0.1"
+    wanted = os.environ.get("PORT", "")
+    before = home.remembered("web_port")
+    if wanted:
+        if not wanted.isdecimal() or not free_port(host, int(wanted)):
+            raise EmbeddedError(f"PORT={wanted} is taken by another program, or no port. Choose another one.")
+        home.remember("web_port", wanted)
+    else:
+        home.port("web", host=host, preferred=WEB_PORT)
+    home.port("localses", host=host, preferred=LOCALSES_PORT)
+    now = home.remembered("web_port")
+    if before and now != before:
+        say(f"The port is now {now}, no longer {before}: links in mail sent until now lead nowhere.")
+
+
+def _empty(home: Home) -> None:
+    for entry in home.path.iterdir():
+        if entry.name == "lock":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _explicit_home() -> Path | None:
+    named = os.environ.get("DEMO_DATA_DIR", "")
+    return Path(named).expanduser().resolve() if named else None
+
+
+def _say_what_is_ignored(prefix: str) -> None:
+    ignored = ignored_settings(os.environ, prefix)
+    if ignored:
+        say(f"Not used: {', '.join(ignored)} of your environment. If you mean it, say {prefix}{ignored[0]}=…")
+
+
+def _end_like_an_interrupt() -> None:
+    """Let SIGTERM and a closed terminal end everything the way Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)

@@ -1,0 +1,293 @@
+"""Settings that every environment shares. Each variable is declared here with its meaning; see docs/settings.md."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from amazonsender.core.databases import database_settings
+from amazonsender.core.env import Env
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+env = Env()
+if (BASE_DIR / ".env").exists() and os.environ.get("AMAZONSENDER_IGNORE_DOTENV") != "1":
+    env.load_file(BASE_DIR / ".env")
+
+env.section("General")
+SECRET_KEY = env.str(
+    "SECRET_KEY", secret=True, help="Signs sessions and forms. 50 random characters; changing it signs everybody out."
+)
+TOKEN_KEYS = env.list(
+    "TOKEN_KEYS",
+    secret=True,
+    example="1:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    help=(
+        "Keys of the tokens in sent mail as number:hex, newest first. Keep old ones for years: "
+        "unsubscribe links in mail that is already out are checked with them."
+    ),
+)
+ENVIRONMENT = env.str("ENVIRONMENT", default="local", help="Name of this installation in logs and error reports.")
+DEBUG = env.bool("DEBUG", default=False, help="Django's debug pages. Never on a server.")
+DATA_DIR = (
+    env.path("DATA_DIR", default=BASE_DIR / ".data", help="Folder for uploads and embedded services.")
+    or BASE_DIR / ".data"
+)
+
+env.section("Addresses")
+PUBLIC_URL = env.url(
+    "PUBLIC_URL",
+    default="http://127.0.0.1:8000",
+    example="https://mail.example.com",
+    help="How readers reach this installation; it stands in every link of every email, so never change it lightly.",
+)
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"], help="Host names that the web server answers to."
+)
+CSRF_TRUSTED_ORIGINS = env.list(
+    "CSRF_TRUSTED_ORIGINS", default=[], help="Origins of the admin behind a proxy, as https://host."
+)
+TRUSTED_PROXIES = env.int(
+    "TRUSTED_PROXIES",
+    default=0,
+    minimum=0,
+    help="Proxies before the web server whose X-Forwarded-For and -Proto are believed.",
+)
+
+env.section("Services")
+DATABASE_URL = env.url(
+    "DATABASE_URL",
+    schemes=("postgresql", "postgres"),
+    secret=True,
+    default="postgresql://postgres@127.0.0.1:5432/amazonsender",
+    example="postgresql://user:password@db.example.com:5432/amazonsender",
+    help="PostgreSQL 15 or newer.",
+)
+DB_POOL = env.bool(
+    "DB_POOL", default=False, help="Keep a pool of connections in each web process (psycopg's). Off behind PgBouncer."
+)
+DB_POOL_SIZE = env.int("DB_POOL_SIZE", default=8, minimum=1, help="Connections in the pool of each process.")
+CELERY_BROKER_URL = env.url(
+    "CELERY_BROKER_URL",
+    schemes=("redis", "rediss", "amqp", "amqps", "sqs", "redis+socket", "memory"),
+    secret=True,
+    default="redis://127.0.0.1:6379/0",
+    help="Broker that wakes the workers: Redis, Valkey, RabbitMQ or SQS. Losing it loses nothing.",
+)
+CACHE_URL = env.url(
+    "CACHE_URL",
+    schemes=("redis", "rediss"),
+    secret=True,
+    default="redis://127.0.0.1:6379/1",
+    help="Redis or Valkey for the cache and the throttles.",
+)
+
+env.section("Sending")
+SENDING_MODE = env.str(
+    "SENDING_MODE",
+    default="live",
+    choices=("live", "dry_run"),
+    help="dry_run: every mailout of the whole installation only simulates.",
+)
+ENGINE_SLOTS = env.int(
+    "ENGINE_SLOTS", default=2, minimum=1, help="Engine loops that may run at once, over all machines."
+)
+LOCALSES_URL = env.str(
+    "LOCALSES_URL", default="", help="Address of Local SES. Empty on a server that sends to real people."
+)
+LOCALSES_CERTIFICATE = env.path(
+    "LOCALSES_CERTIFICATE",
+    default=None,
+    help="File with the certificate of Local SES; pinned for its messages, and only for those.",
+)
+LOCALSES_ACCESS_KEY = env.str("LOCALSES_ACCESS_KEY", default="localses", help="Access key of Local SES.")
+LOCALSES_SECRET_KEY = env.str(
+    "LOCALSES_SECRET_KEY", default="localses-secret", secret=True, help="Secret key of Local SES."
+)
+SES_ENDPOINT_URL = env.str(
+    "SES_ENDPOINT_URL", default="", help="Another endpoint of Amazon SES, such as a VPC or FIPS one. Usually empty."
+)
+
+env.section("Watching")
+LOG_LEVEL = env.str(
+    "LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged."
+)
+LOG_FORMAT = env.str(
+    "LOG_FORMAT", default="console", choices=("console", "json"), help="console for people, json for machines."
+)
+SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "amazonsender.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "amazonsender.apps.ProjectConfig",
+    "organizations",
+    "subscribers",
+    "delivery",
+    "campaigns",
+    "analytics",
+    "webhooks",
+]
+
+MIDDLEWARE = [
+    "amazonsender.core.middleware.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "organizations.middleware.OrganizationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+
+ROOT_URLCONF = "amazonsender.urls"
+WSGI_APPLICATION = "amazonsender.wsgi.application"
+AUTH_USER_MODEL = "organizations.User"
+LOGIN_URL = "admin:login"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],  # before the app directories, so ours win over Unfold's
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["organizations.templatetags.ui"],
+        },
+    }
+]
+
+DATABASES = {"default": database_settings(DATABASE_URL, pool_size=DB_POOL_SIZE if DB_POOL else 0)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL, "KEY_PREFIX": "as"}
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
+LOCALE_PATHS = [BASE_DIR / "amazonsender" / "locale"]
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]  # before the app directories: ours win over Unfold's
+WHITENOISE_USE_FINDERS = True
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "style-src-attr": ["'unsafe-inline'"],  # bar widths
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"visibility_timeout": 60, "unacked_restore_throttle": 1, "unacked_restore_interval": 5}
+    if CELERY_BROKER_URL.startswith("redis")
+    else {}
+)
+CELERY_TASK_ROUTES = {
+    "delivery.tasks.run_slice": {"queue": "send"},
+    "delivery.tasks.process_inbox": {"queue": "events"},
+    "subscribers.tasks.run_import": {"queue": "imports"},
+}
+
+RATELIMIT_USE_CACHE = "default"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AmazonSender",
+    "DESCRIPTION": "Email campaigns through your own Amazon SES account.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+UNFOLD = {
+    "SITE_TITLE": "AmazonSender",
+    "SITE_HEADER": "AmazonSender",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    # Unfold prints colours in an inline <style>, which a strict policy refuses: the callback empties them
+    # again and as.css carries the same variables.
+    "GLOBAL_CALLBACK": "amazonsender.navigation.unfold_context",
+    "STYLES": ["amazonsender.navigation.style_tokens", "amazonsender.navigation.style_pages"],
+    "SCRIPTS": [
+        "amazonsender.navigation.script_theme",
+        "amazonsender.navigation.script_unfold_csp",
+        "amazonsender.navigation.script_components",
+    ],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "amazonsender.navigation.favicon"}],
+    "COMMAND": {"show_history": True, "search_callback": "amazonsender.navigation.jump_results"},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "amazonsender.navigation.sidebar"},
+}

@@ -1,0 +1,21 @@
+"""A server. System checks refuse to start with a dangerous configuration (amazonsender/checks.py)."""
+
+from amazonsender.settings.base import *  # noqa: F403
+from amazonsender.settings.base import TRUSTED_PROXIES, env
+
+DEBUG = False
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_NAME = "__Host-session"
+CSRF_COOKIE_NAME = "__Host-csrf"
+# Readers' and providers' POSTs must never meet a redirect (RFC 8058), so the proxy does it, or nobody.
+SECURE_SSL_REDIRECT = False
+SECURE_HSTS_SECONDS = env.int(
+    "HSTS_SECONDS", default=31_536_000, minimum=0, help="Strict-Transport-Security; 0 turns it off."
+)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = False

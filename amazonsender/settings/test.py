@@ -1,0 +1,19 @@
+"""Tests: real PostgreSQL, everything else in the process unless a test starts it."""
+
+import os
+
+os.environ.setdefault("AMAZONSENDER_IGNORE_DOTENV", "1")
+os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 40)
+os.environ.setdefault("TOKEN_KEYS", "2:" + "ab" * 32 + ",1:" + "cd" * 32)
+
+from amazonsender.settings.base import *  # noqa: E402, F403
+
+PUBLIC_URL = "http://testserver"
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# LocMem counts per process, which is all that a test of a throttle needs.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}

@@ -1,0 +1,54 @@
+"""Partitions of the ledger, one per month, made ahead of time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
+
+EPOCH_YEAR = 2020
+MAILOUTS_PER_MONTH = 1_000_000
+
+
+def month_number(at: datetime) -> int:
+    """Months since January 2020: the upper digits of a mailout's id."""
+    return (at.year - EPOCH_YEAR) * 12 + at.month - 1
+
+
+def month_start(number: int) -> datetime:
+    return datetime(EPOCH_YEAR + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+
+
+def ensure_partitions(*, at: datetime, months_ahead: int = 2) -> list[str]:
+    """Make the missing partitions of the month of `at` and of the following ones. Returns the names made.
+
+    Looks in the catalogue first, because making a partition locks its parent for a moment.
+    """
+    made = []
+    first = month_number(at)
+    for number in range(first, first + months_ahead + 1):
+        start, end = month_start(number), month_start(number + 1)
+        label = f"{start:%Y_%m}"
+        lo, hi = number * MAILOUTS_PER_MONTH, (number + 1) * MAILOUTS_PER_MONTH
+        made += _ensure(f"delivery_message_{label}", "delivery_message", str(lo), str(hi), fillfactor=75)
+        made += _ensure(f"delivery_event_{label}", "delivery_event", f"'{start:%F}'", f"'{end:%F}'")
+        made += _ensure(f"delivery_inbox_seen_{label}", "delivery_inbox_seen", f"'{start:%F}'", f"'{end:%F}'")
+    return made
+
+
+def _ensure(name: str, parent: str, lo: str, hi: str, *, fillfactor: int = 100) -> list[str]:
+    # Every part of these statements comes from this module; identifiers can't be parameters.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            return []
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery_partitions'))")
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            return []
+        cursor.execute("SET LOCAL timezone = 'UTC'")
+        cursor.execute(
+            f"CREATE TABLE {name} PARTITION OF {parent} FOR VALUES FROM ({lo}) TO ({hi}) "
+            f"WITH (fillfactor = {fillfactor}, autovacuum_vacuum_scale_factor = 0.05)"
+        )
+    return [name]

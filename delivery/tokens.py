@@ -1,0 +1,131 @@
+"""Tokens in links: ids and a keyed MAC, nothing personal, checked in constant time.
+
+Two purposes, each with its own key derived from the same secret: *track* (pixel, clicks, web view) names a message;
+*manage* (unsubscribe, preferences) names a subscriber and a list, and needs no message row, so that it works for years.
+A token starts with the number of its key; old keys stay in TOKEN_KEYS as long as links in sent mail should work.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
+
+from django.conf import settings
+
+TRACK = Struct(">Bii")  # key number, mailout id, n: 9 bytes
+MANAGE = Struct(">Bqi")  # key number, subscriber id, list id: 13 bytes
+TRACK_MAC_BYTES = 12
+MANAGE_MAC_BYTES = 14
+REMAINDER_MAC_BYTES = 12
+
+
+class TrackToken(NamedTuple):
+    mailout_id: int
+    n: int
+
+
+class ManageToken(NamedTuple):
+    """list_id is 0 where the message was not sent to a list."""
+
+    subscriber_id: int
+    list_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """One generation of keys, prepared for copying: a copy of a keyed state costs less than a new HMAC."""
+
+    number: int
+    track: hmac.HMAC
+    manage: hmac.HMAC
+    remainder: hmac.HMAC
+
+
+@cache
+def token_keys() -> dict[int, TokenKey]:
+    """Keys by number, the newest first; it signs."""
+    keys = {}
+    for entry in settings.TOKEN_KEYS:
+        number, _, secret = entry.partition(":")
+        root = bytes.fromhex(secret)
+        keys[int(number)] = TokenKey(
+            int(number), *(_keyed(root, purpose) for purpose in (b"track", b"manage", b"remainder"))
+        )
+    return keys
+
+
+def _keyed(root: bytes, purpose: bytes) -> hmac.HMAC:
+    return hmac.new(hmac.digest(root, purpose, "sha256"), digestmod=sha256)
+
+
+def _mac(state: hmac.HMAC, message: bytes, length: int) -> bytes:
+    mac = state.copy()
+    mac.update(message)
+    return mac.digest()[:length]
+
+
+def newest_key() -> TokenKey:
+    return next(iter(token_keys().values()))
+
+
+def track_token(mailout_id: int, n: int) -> str:
+    """28 characters of [A-Za-z0-9_-]; about 1.6 µs."""
+    key = newest_key()
+    body = TRACK.pack(key.number, mailout_id, n)
+    return urlsafe_b64encode(body + _mac(key.track, body, TRACK_MAC_BYTES)).decode()
+
+
+def manage_token(subscriber_id: int, list_id: int) -> str:
+    """36 characters of [A-Za-z0-9_-]."""
+    key = newest_key()
+    body = MANAGE.pack(key.number, subscriber_id, list_id)
+    return urlsafe_b64encode(body + _mac(key.manage, body, MANAGE_MAC_BYTES)).decode()
+
+
+def read_track_token(token: str) -> TrackToken | None:
+    """The message a token names, or None when it is not one of ours."""
+    body = _verified(token, TRACK.size, TRACK_MAC_BYTES, purpose="track")
+    return TrackToken(*TRACK.unpack(body)[1:]) if body else None
+
+
+def read_manage_token(token: str) -> ManageToken | None:
+    """The subscriber and list a token names, or None when it is not one of ours."""
+    body = _verified(token, MANAGE.size, MANAGE_MAC_BYTES, purpose="manage")
+    return ManageToken(*MANAGE.unpack(body)[1:]) if body else None
+
+
+def _verified(token: str, size: int, mac_size: int, *, purpose: str) -> bytes | None:
+    try:
+        raw = urlsafe_b64decode(token.encode("ascii"))
+    except (Base64Error, ValueError):
+        return None
+    body, mac = raw[:size], raw[size:]
+    if len(body) != size or len(mac) != mac_size:
+        return None
+    key = token_keys().get(body[0])
+    if key is None:
+        return None
+    state = key.track if purpose == "track" else key.manage
+    return body if hmac.compare_digest(_mac(state, body, mac_size), mac) else None
+
+
+def sign_remainder(track: str, link_no: int, remainder: str) -> str:
+    """MAC over the variable part of a click address, bound to its message and link."""
+    message = f"{track}\0{link_no}\0{remainder}".encode()
+    return urlsafe_b64encode(_mac(newest_key().remainder, message, REMAINDER_MAC_BYTES)).decode()
+
+
+def is_remainder_signed(track: str, link_no: int, remainder: str, mac: str) -> bool:
+    """Whether any of our keys made this MAC."""
+    message = f"{track}\0{link_no}\0{remainder}".encode()
+    for key in token_keys().values():
+        expected = urlsafe_b64encode(_mac(key.remainder, message, REMAINDER_MAC_BYTES)).decode()
+        if hmac.compare_digest(expected.encode(), mac.encode("utf-8", "replace")):
+            return True
+    return False
