@@ -1,0 +1,77 @@
+"""Topics that carry SES's events, and the subscriptions that bring them to us."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from delivery.providers.ses.aws_client import create_client, translated_errors
+from delivery.providers.ses.credentials import CredentialSource, RefreshableCredentials
+from delivery.providers.ses.endpoint import check_region
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+SIGNATURE_VERSION = "2"  # RSA with SHA-256; a topic's default, 1, is SHA-1
+
+
+class SnsTopics:
+    """Amazon SNS in one region. All methods raise ProviderError; all may be repeated."""
+
+    def __init__(
+        self,
+        region: str,
+        *,
+        endpoint_url: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        credentials: RefreshableCredentials | None = None,
+    ) -> None:
+        """Take the same arguments as SesProvider."""
+        check_region(region)
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._credentials = CredentialSource(
+            access_key=access_key, secret_key=secret_key, session_token=session_token, credentials=credentials
+        )
+        self._client: SNSClient | None = None
+
+    def create_topic(self, name: str) -> str:
+        """Make sure that the topic exists and signs with SHA-256; return its ARN."""
+        with translated_errors():
+            topic_arn = self._sns().create_topic(Name=name)["TopicArn"]
+        self.set_signature_version(topic_arn)
+        return topic_arn
+
+    def set_signature_version(self, topic_arn: str, version: str = SIGNATURE_VERSION) -> None:
+        """Choose how messages of the topic are signed: "1" (SHA-1) or "2" (SHA-256)."""
+        with translated_errors():
+            self._sns().set_topic_attributes(
+                TopicArn=topic_arn, AttributeName="SignatureVersion", AttributeValue=version
+            )
+
+    def subscribe(self, topic_arn: str, protocol: str, endpoint: str) -> str:
+        """Subscribe an address to the topic; return the subscription's ARN, which exists before it is confirmed."""
+        with translated_errors():
+            answer = self._sns().subscribe(
+                TopicArn=topic_arn, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True
+            )
+        return answer["SubscriptionArn"]
+
+    def confirm_subscription(self, topic_arn: str, token: str) -> str:
+        """Confirm with the token that SNS posted; return the subscription's ARN.
+
+        Afterwards only signed requests of the topic's owner can unsubscribe, not whoever finds a message's
+        UnsubscribeURL.
+        """
+        with translated_errors():
+            answer = self._sns().confirm_subscription(TopicArn=topic_arn, Token=token, AuthenticateOnUnsubscribe="true")
+        return answer["SubscriptionArn"]
+
+    def _sns(self) -> SNSClient:
+        if self._client is None:
+            client: SNSClient = create_client(
+                "sns", region=self._region, endpoint_url=self._endpoint_url, credentials=self._credentials
+            )
+            self._client = client
+        return self._client
