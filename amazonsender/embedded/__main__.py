@@ -4,7 +4,7 @@ import os
 import sys
 
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.launch import print_login_link, run_demo, run_plain, run_tests, stop, wipe
+from amazonsender.embedded.launch import manage, run_demo, run_plain, run_tests, stop, wipe
 
 
 def main(arguments: list[str]) -> int:
@@ -18,8 +18,10 @@ def main(arguments: list[str]) -> int:
                 return run_plain(os.environ)
             case "test":
                 return run_tests(rest)
+            case "manage":
+                return manage(rest)
             case "login":
-                return print_login_link()
+                return manage(["bootstrap"])
             case "stop":
                 return stop()
             case "wipe":

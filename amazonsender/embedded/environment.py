@@ -8,10 +8,13 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-NEEDED: Final = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TERM COLORTERM NO_COLOR FORCE_COLOR COLUMNS LINES TMPDIR CI "
-    "SSL_CERT_FILE SSL_CERT_DIR LD_LIBRARY_PATH DYLD_LIBRARY_PATH DISPLAY EMBEDDED_POSTGRES_BIN".split()
-)
+# fmt: off
+NEEDED: Final = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "COLORTERM", "NO_COLOR",
+    "FORCE_COLOR", "COLUMNS", "LINES", "TMPDIR", "CI", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "DISPLAY", "EMBEDDED_POSTGRES_BIN",
+})
+# fmt: on
 NEEDED_PREFIXES: Final = ("LC_", "XDG_", "COVERAGE_", "COV_", "PYTEST_", "HYPOTHESIS_", "PLAYWRIGHT_", "LOCALSES_")
 # Amazon's client reads files and asks the machine's metadata service where no variable is set.
 NO_AWS: Final = {

@@ -22,7 +22,6 @@ from amazonsender.embedded.errors import EmbeddedError
 PROJECT = Path(__file__).resolve().parents[2]
 # Debian's and the BSDs' "nobody". Root must not run PostgreSQL, and no user has to be created for this number to work.
 UNPRIVILEGED_ID = 65534
-WILDCARD_HOSTS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,13 @@ class Home:
     def remembered(self, name: str) -> str:
         """Read a kept fact; empty when there is none."""
         return _read_json(self.path / "state.json").get(name, "")
+
+    def keep_environment(self, environment: dict[str, str]) -> None:
+        """Keep the variables of this run, so that commands from another terminal work on the same services."""
+        _write_json(self.path / "environment.json", environment, mode=0o600)
+
+    def kept_environment(self) -> dict[str, str]:
+        return _read_json(self.path / "environment.json")
 
     def port(self, name: str, *, host: str = "127.0.0.1", preferred: int = 0) -> int:
         """Choose a free port once and keep it, because addresses in sent mail must stay valid.

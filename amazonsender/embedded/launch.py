@@ -1,4 +1,4 @@
-"""What ``run.py`` starts once the packages are there: demo, run, test, login, stop, wipe."""
+"""What ``run.py`` starts once the packages are there: demo, run, test, manage, stop, wipe."""
 
 import os
 import shutil
@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from amazonsender.core.loopback import LOOPBACK_HOSTS, WILDCARD_HOSTS
+from amazonsender.core.processes import end_stranger, spawn
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.home import PROJECT, WILDCARD_HOSTS, Home, find_home, free_port
-from amazonsender.embedded.processes import end_stranger, spawn
+from amazonsender.embedded.home import PROJECT, Home, find_home, free_port
 from amazonsender.embedded.services import Services
 
 WEB_PORT = 8000
@@ -57,14 +58,12 @@ def run_tests(arguments: Sequence[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def print_login_link() -> int:
-    """Print a new one-time sign-in link of the running demo."""
+def manage(arguments: Sequence[str]) -> int:
+    """Run a management command in the environment of the running demo."""
     home = find_home(_explicit_home(), create=False)
     if home.lock_holder() is None:
         raise EmbeddedError("Nothing is running here. Start it with `make demo` or `python3 run.py demo`.")
-    environment = stack_environment(home)
-    Services(home, environment).attach()
-    return _manage(["bootstrap"], environment)
+    return _manage(arguments, home.kept_environment())
 
 
 def stop() -> int:
@@ -92,19 +91,19 @@ def wipe() -> int:
 def stack_environment(home: Home) -> dict[str, str]:
     """Compose what the settings read in a demo: addresses, ports and secrets of this clone."""
     given = own_environment(os.environ, "DEMO_")
-    host = os.environ.get("HOST", "") or "127.0.0.1"
-    reader_host = "localhost" if host in {*WILDCARD_HOSTS, "127.0.0.1"} else host
+    host = _host()
+    reader_host = "localhost" if host in WILDCARD_HOSTS | LOOPBACK_HOSTS else host
     web_port, localses_port = home.remembered("web_port"), home.remembered("localses_port")
     localses = home.path / "localses"
     return {
         "DJANGO_SETTINGS_MODULE": "amazonsender.settings.local",
+        "AMAZONSENDER_IGNORE_DOTENV": "1",
         "ENVIRONMENT": "demo",
         "DATA_DIR": str(home.path),
         "SECRET_KEY": home.secret("secret_key"),
         "TOKEN_KEYS": f"1:{home.secret('token_key')}",
         "PUBLIC_URL": f"http://{reader_host}:{web_port}",
         "ALLOWED_HOSTS": f"localhost,127.0.0.1,{reader_host}",
-        "AWS_REGION": "us-east-1",
         "LOCALSES_URL": f"http://127.0.0.1:{localses_port}",
         "LOCALSES_HOST": host,
         "LOCALSES_PORT": localses_port,
@@ -113,8 +112,6 @@ def stack_environment(home: Home) -> dict[str, str]:
         "LOCALSES_CERTIFICATE": str(localses / "certificate.pem"),
         "LOCALSES_ACCESS_KEY": home.secret("localses_access_key", size=8),
         "LOCALSES_SECRET_KEY": home.secret("localses_secret_key", size=20),
-        "WEB_HOST": host,
-        "WEB_PORT": web_port,
     } | given
 
 
@@ -134,6 +131,7 @@ def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
     with lock:
         try:
             with Services(home, environment) as services:
+                home.keep_environment(environment)
                 say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
                 return _prepare(environment) or _supervise(home, environment, services, then)
         except KeyboardInterrupt:
@@ -150,7 +148,8 @@ def _prepare(environment: Mapping[str, str]) -> int:
 
 def _supervise(home: Home, environment: dict[str, str], services: Services, then: list[str]) -> int:
     """Run the stack as a child, and revive services that die under it."""
-    command = [sys.executable, "manage.py", "runstack", "--log-file", str(home.log_path), *then]
+    command = [sys.executable, "manage.py", "runstack", "--host", _host(), "--port", home.remembered("web_port")]
+    command += ["--log-file", str(home.log_path), *then]
     stack = spawn(command, env=environment, output=None, cwd=PROJECT)
     try:
         while True:
@@ -176,7 +175,7 @@ def _manage(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _choose_ports(home: Home) -> None:
     """Settle web's and Local SES's port; say so when an address in mail of before no longer leads here."""
-    host = os.environ.get("HOST", "") or "127.0.0.1"
+    host = _host()
     wanted = os.environ.get("PORT", "")
     before = home.remembered("web_port")
     if wanted:
@@ -199,6 +198,10 @@ def _empty(home: Home) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def _host() -> str:
+    return os.environ.get("HOST", "") or "127.0.0.1"
 
 
 def _explicit_home() -> Path | None:

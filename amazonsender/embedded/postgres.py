@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from amazonsender.core.processes import command_of, end, end_stranger, spawn, wait_for
 from amazonsender.embedded.binaries import OWN_BINARIES, PostgresBinaries
 from amazonsender.embedded.errors import EmbeddedError
 from amazonsender.embedded.home import UNPRIVILEGED_ID, Home
-from amazonsender.embedded.processes import command_of, end, end_stranger, spawn, wait_for
 
 USER = "amazonsender"
 DATABASE = "amazonsender"

@@ -6,10 +6,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from amazonsender.core.processes import command_of, end, end_stranger, spawn, wait_for
 from amazonsender.embedded.errors import EmbeddedError
 from amazonsender.embedded.home import Home
 from amazonsender.embedded.postgres import PLAIN_ENVIRONMENT
-from amazonsender.embedded.processes import command_of, end, end_stranger, spawn, wait_for
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0

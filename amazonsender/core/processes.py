@@ -82,6 +82,8 @@ def end_stranger(pid: int, how: signal.Signals, *, seconds: float) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, how)
     if not wait_for(lambda: not running(pid), seconds=seconds):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         kill_group(pid)
         wait_for(lambda: not running(pid), seconds=seconds)
 
