@@ -1,0 +1,105 @@
+"""The door of SES v2: routes, verifies, parses, runs an operation, checks its answer."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from localses import resources, sending, stored_templates
+from localses.desk import Call, Desk
+from localses.errors import ServiceError
+from localses.model import Json, ServiceModelSes, Violation, parse
+from localses.sigv4 import SignedRequest, verify
+
+logger = logging.getLogger("localses")
+
+OPERATIONS: dict[str, Callable[[Call], Json]] = {
+    "SendEmail": sending.send_email,
+    "SendBulkEmail": sending.send_bulk_email,
+    "GetAccount": resources.get_account,
+    "PutAccountSuppressionAttributes": resources.put_account_suppression_attributes,
+    "PutSuppressedDestination": resources.put_suppressed_destination,
+    "GetSuppressedDestination": resources.get_suppressed_destination,
+    "DeleteSuppressedDestination": resources.delete_suppressed_destination,
+    "ListSuppressedDestinations": resources.list_suppressed_destinations,
+    "CreateEmailIdentity": resources.create_email_identity,
+    "GetEmailIdentity": resources.get_email_identity,
+    "ListEmailIdentities": resources.list_email_identities,
+    "DeleteEmailIdentity": resources.delete_email_identity,
+    "CreateConfigurationSet": resources.create_configuration_set,
+    "GetConfigurationSet": resources.get_configuration_set,
+    "ListConfigurationSets": resources.list_configuration_sets,
+    "DeleteConfigurationSet": resources.delete_configuration_set,
+    "CreateConfigurationSetEventDestination": resources.create_event_destination,
+    "UpdateConfigurationSetEventDestination": resources.update_event_destination,
+    "GetConfigurationSetEventDestinations": resources.get_event_destinations,
+    "DeleteConfigurationSetEventDestination": resources.delete_event_destination,
+    "CreateEmailTemplate": stored_templates.create_email_template,
+    "GetEmailTemplate": stored_templates.get_email_template,
+    "UpdateEmailTemplate": stored_templates.update_email_template,
+    "DeleteEmailTemplate": stored_templates.delete_email_template,
+    "ListEmailTemplates": stored_templates.list_email_templates,
+    "TestRenderEmailTemplate": stored_templates.test_render_email_template,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back over HTTP."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class SesDoor:
+    """Answers requests under `/v2/email/`. Called on the desk's thread, one request at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._model = ServiceModelSes(frozenset(OPERATIONS))
+
+    def answer(self, request: SignedRequest) -> Answer:
+        """Answer a request; every failure becomes an error in the service's own form."""
+        try:
+            body = self._run(request)
+        except ServiceError as error:
+            return _error(error)
+        except Exception:
+            logger.exception("localses.operation_failed")
+            return _error(ServiceError("InternalServiceErrorException", "Local SES failed; see its log.", status=500))
+        return Answer(200, orjson.dumps(body), _headers())
+
+    def _run(self, request: SignedRequest) -> Json:
+        desk = self._desk
+        region = verify(
+            request,
+            access_key=desk.config.access_key,
+            secret_key=desk.config.secret_key,
+            service="ses",
+            now=datetime.fromtimestamp(desk.clock(), UTC),
+        )
+        operation, labels = self._model.route(request.method, request.path)
+        params = parse(operation, labels, request.query, request.body)
+        result = OPERATIONS[operation.name](Call(desk, params, len(request.body), region))
+        try:
+            operation.check_output(result)
+        except Violation as violation:
+            raise ServiceError(
+                "InternalServiceErrorException", f"The answer is wrong: {violation}", status=500
+            ) from None
+        return result
+
+
+def _headers() -> dict[str, str]:
+    return {"content-type": "application/json", "x-amzn-requestid": secrets.token_hex(16)}
+
+
+def _error(error: ServiceError) -> Answer:
+    headers = {**_headers(), "x-amzn-errortype": error.code}
+    return Answer(error.status, orjson.dumps({"__type": error.code, "message": error.message}), headers)

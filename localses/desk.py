@@ -1,0 +1,50 @@
+"""The desk where calls are handled: one after the other, so that nothing about an account can race."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from localses.config import DEFAULT_REGION, Config, Settings
+from localses.limits import RateBucket
+from localses.model import Json
+from localses.store import Store
+
+
+@dataclass(slots=True)
+class Desk:
+    """What an operation works with. Only the desk's own thread may call operations."""
+
+    config: Config
+    settings: Settings
+    store: Store
+    bucket: RateBucket
+    dice: random.Random
+    clock: Callable[[], float] = time.time
+    wake_courier: Callable[[], None] = field(default=lambda: None)
+
+    def announce(self, topic_arn: str, text: str) -> None:
+        """Publish plain text of SES itself to a topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a client, parsed and verified."""
+
+    desk: Desk
+    params: Json
+    body_size: int = 0
+    region: str = DEFAULT_REGION
+
+
+def open_desk(config: Config, settings: Settings) -> Desk:
+    """Open the store and verify the identities that the configuration names."""
+    store = Store(config.data / "localses.sqlite3")
+    dice = random.Random(config.seed)  # noqa: S311 - faults on demand, no secret
+    desk = Desk(config, settings, store, RateBucket(settings), dice)
+    for name in config.identities:
+        if store.resource("identity", name.lower()) is None:
+            store.put_resource("identity", name.lower(), {"EmailIdentity": name}, desk.clock())
+    return desk

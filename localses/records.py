@@ -1,0 +1,60 @@
+"""Local SES's own record of what it accepted, for reconciliation, and its settings at run time."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from localses.model import Json
+from localses.store import MESSAGE_COLUMNS, StoredMessage
+
+MAX_PAGE = 10_000
+
+
+def messages_after(db: sqlite3.Connection, after: int, limit: int) -> Json:
+    """Return accepted emails in order of acceptance, from behind the number `after`.
+
+    `next` is what to ask for after this page, or null when there is nothing more now.
+    """
+    limit = max(1, min(limit, MAX_PAGE))
+    rows = db.execute(
+        f"SELECT {MESSAGE_COLUMNS} WHERE m.id > ? ORDER BY m.id LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    items = [_item(StoredMessage(row)) for row in rows]
+    return {"messages": items, "next": items[-1]["id"] if len(items) == limit else None}
+
+
+def _item(message: StoredMessage) -> Json:
+    return {
+        "id": message["id"],
+        "message_id": message["message_id"],
+        "to": message["recipient"],
+        "tags": message.tags,
+        "accepted_at": message["accepted_at"],
+        "subject": message["subject"],
+        "configuration_set": message.configuration_set,
+        "outcome": message["outcome"],
+        "reader": message["reader"],
+    }
+
+
+def stats(db: sqlite3.Connection) -> Json:
+    """Count what was accepted, by outcome, and emails that somebody got twice for one tag `m`."""
+    outcomes = {
+        row["outcome"]: row["n"]
+        for row in db.execute("SELECT outcome, count(*) AS n FROM message GROUP BY outcome ORDER BY outcome")
+    }
+    duplicates = db.execute(
+        "SELECT tag_m, recipient, count(*) AS n FROM message WHERE tag_m IS NOT NULL"
+        " GROUP BY tag_m, recipient HAVING n > 1 ORDER BY n DESC LIMIT 1000"
+    ).fetchall()
+    pending = db.execute("SELECT count(*) AS n FROM event WHERE done_at IS NULL").fetchone()["n"]
+    waiting = db.execute("SELECT count(*) AS n FROM outbox").fetchone()["n"]
+    return {
+        "accepted": sum(outcomes.values()),
+        "outcomes": outcomes,
+        "duplicates": len(duplicates),
+        "duplicate_examples": [{"m": r["tag_m"], "to": r["recipient"], "times": r["n"]} for r in duplicates[:20]],
+        "events_pending": pending,
+        "posts_waiting": waiting,
+    }
