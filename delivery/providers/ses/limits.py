@@ -38,6 +38,7 @@ RESERVED_HEADERS = frozenset(
     }
 )
 
+PRINTABLE = bytes(range(0x20, 0x7F))
 HEADER_NAME = re.compile(r"[!-9;-@A-~]+")
 TAG = re.compile(r"[A-Za-z0-9_-]+")
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -45,46 +46,20 @@ QUOTED_LOCAL_PART = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
 ADDRESS = re.compile(rf"(?:{ATOM}(?:\.{ATOM})*|{QUOTED_LOCAL_PART})@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
 
-class KnownHeaderNames:
-    """Remembers header names already found legal: an email uses the same few a million times."""
-
-    def __init__(self) -> None:
-        self._lower_case: dict[str, str] = {}
-
-    def lower(self, name: str) -> str:
-        """Lower-case form of a legal header name. Raises PermanentError for any other."""
-        known = self._lower_case.get(name)
-        if known is None:
-            check_header_name(name)
-            known = name.lower()
-            # Names come from code, not from readers; the bound is against a caller that invents one per message.
-            if len(self._lower_case) < 1000:
-                self._lower_case[name] = known
-        return known
-
-
-def check_header_name(name: str) -> None:
-    """Raise PermanentError for a name that SES refuses or writes itself."""
-    if len(name) > HEADER_NAME_CHARACTERS:
-        raise PermanentError(f"header {name[:40]}…: its name is longer than {HEADER_NAME_CHARACTERS} characters")
-    if not HEADER_NAME.fullmatch(name):
-        raise PermanentError(f"header {name!r}: a name is printable ASCII without space and colon")
-    if name.lower() in RESERVED_HEADERS:
-        raise PermanentError(f"header {name}: SES writes this one itself")
-
-
-def check_headers(headers: Iterable[tuple[str, str]], names: KnownHeaderNames) -> frozenset[str]:
-    """Check headers of one message and return their names in lower case. Raises PermanentError."""
+def check_header_names(names: Iterable[str]) -> frozenset[str]:
+    """Check the header names of one message, return them in lower case. Raises PermanentError."""
     seen: set[str] = set()
-    for name, value in headers:
-        lower = names.lower(name)
+    for name in names:
+        if len(name) > HEADER_NAME_CHARACTERS:
+            raise PermanentError(f"header {name[:40]}…: its name is longer than {HEADER_NAME_CHARACTERS} characters")
+        if not HEADER_NAME.fullmatch(name):
+            raise PermanentError(f"header {name!r}: a name is printable ASCII without space and colon")
+        lower = name.lower()
+        if lower in RESERVED_HEADERS:
+            raise PermanentError(f"header {name}: SES writes this one itself")
         if lower in seen:
             raise PermanentError(f"header {name}: given twice")
         seen.add(lower)
-        if not (value and value.isascii() and value.isprintable()):
-            raise PermanentError(f"header {name}: a value is printable ASCII and not empty")
-        if len(value) > HEADER_VALUE_CHARACTERS or len(name) + len(value) > HEADER_CHARACTERS:
-            raise PermanentError(f"header {name}: longer than {HEADER_VALUE_CHARACTERS} characters")
     return frozenset(seen)
 
 
@@ -92,6 +67,15 @@ def check_header_count(names: frozenset[str]) -> None:
     """Raise PermanentError when a message would carry more custom headers than SES takes."""
     if len(names) > HEADERS_PER_MESSAGE:
         raise PermanentError(f"{len(names)} headers: SES takes {HEADERS_PER_MESSAGE} in one message")
+
+
+def check_header_values(headers: Iterable[tuple[str, str]]) -> None:
+    """Raise PermanentError for a value that SES refuses."""
+    for name, value in headers:
+        if not (value and value.isascii() and value.isprintable()):
+            raise PermanentError(f"header {name}: a value is printable ASCII and not empty")
+        if len(value) > HEADER_VALUE_CHARACTERS or len(name) + len(value) > HEADER_CHARACTERS:
+            raise PermanentError(f"header {name}: longer than {HEADER_VALUE_CHARACTERS} characters")
 
 
 def check_tag(name: str, value: str) -> None:
@@ -104,18 +88,21 @@ def check_tag(name: str, value: str) -> None:
 
 
 def check_address(address: str) -> None:
-    """Raise PermanentError unless it is one bare mailbox: a comma or a space would add a recipient."""
+    """Raise PermanentError unless it is one bare mailbox: a comma or a space could add a recipient."""
     if len(address) > ADDRESS_CHARACTERS or not ADDRESS.fullmatch(address):
         raise PermanentError("address: not a plain ASCII mailbox of at most 320 characters")
 
 
-def check_data(data: str) -> None:
+def check_data(data: Sequence[str]) -> None:
     """Raise PermanentError when the encoded slot values of one recipient are too long."""
-    if len(data) > DATA_CHARACTERS:
-        raise PermanentError(f"template data of {len(data)} characters: SES takes {DATA_CHARACTERS} per recipient")
+    for place, text in enumerate(data, start=1):
+        if len(text) > DATA_CHARACTERS:
+            raise PermanentError(
+                f"entry {place}: template data of {len(text)} characters, SES takes {DATA_CHARACTERS} per recipient"
+            )
 
 
-def check_email(email: OutgoingEmail, names: KnownHeaderNames) -> frozenset[str]:
+def check_email(email: OutgoingEmail) -> frozenset[str]:
     """Check what all recipients share, sizes apart, and return the names of its headers in lower case."""
     for mailbox in (email.sender, *email.reply_to):
         if not (mailbox and mailbox.isascii() and mailbox.isprintable()) or len(mailbox) > HEADER_VALUE_CHARACTERS:
@@ -126,31 +113,89 @@ def check_email(email: OutgoingEmail, names: KnownHeaderNames) -> frozenset[str]
         raise PermanentError("subject: empty")
     if not (email.html or email.text):
         raise PermanentError("neither an HTML nor a text part")
-    if email.configuration_set:
-        name = email.configuration_set
-        if len(name) > CONFIGURATION_SET_CHARACTERS or not TAG.fullmatch(name):
-            raise PermanentError("configuration set: a name is 1 to 64 ASCII letters, digits, - and _")
-    for tag, value in email.tags:
+    _check_configuration_set(email.configuration_set)
+    _check_tags(email.tags)
+    names = check_header_names(name for name, _ in email.headers)
+    check_header_count(names)
+    check_header_values(email.headers)
+    return names
+
+
+class HeaderSets:
+    """Remembers which sets of header names of a recipient were found legal: a mailout uses the same a million times.
+
+    shared: names of the email's own headers, in lower case; a recipient's header of that name replaces it.
+    """
+
+    def __init__(self, shared: frozenset[str]) -> None:
+        self._shared = shared
+        self._legal: set[tuple[str, ...]] = set()
+
+    def have(self, entries: Sequence[Entry]) -> bool:
+        """Whether the headers of all these entries were found legal before."""
+        return {tuple([name for name, _ in entry.headers]) for entry in entries} <= self._legal
+
+    def check(self, names: tuple[str, ...]) -> None:
+        """Raise PermanentError for names that are illegal, repeated, or too many together with the shared ones."""
+        if names in self._legal:
+            return
+        check_header_count(check_header_names(names) | self._shared)
+        # Names come from code, not from readers; the bound is against a caller that invents them per message.
+        if len(self._legal) < 100:
+            self._legal.add(names)
+
+
+def check_entry_count(entries: Sequence[Entry]) -> None:
+    """Raise PermanentError unless the number of entries fits a call."""
+    if not 1 <= len(entries) <= ENTRIES_PER_CALL:
+        raise PermanentError(f"{len(entries)} entries: SES takes 1 to {ENTRIES_PER_CALL} in a call")
+
+
+def check_entries(entries: Sequence[Entry], header_sets: HeaderSets) -> None:
+    """Check all that a call's entries consist of, values apart. Raises PermanentError naming the offender's place.
+
+    Costs 1 µs per entry where all is well, against 2 µs for looking at each string by itself.
+    """
+    if header_sets.have(entries) and _are_plainly_fine(entries):
+        return
+    for place, entry in enumerate(entries, start=1):
+        try:
+            header_sets.check(tuple([name for name, _ in entry.headers]))
+            check_address(entry.address)
+            check_tag(MESSAGE_TAG, entry.tag)
+            check_header_values(entry.headers)
+        except PermanentError as error:
+            raise PermanentError(f"entry {place}: {error}") from error
+
+
+def _are_plainly_fine(entries: Sequence[Entry]) -> bool:
+    # A stricter, faster reading of the same rules: True is proof, False means looking closer.
+    addresses = [entry.address for entry in entries]
+    tags = [entry.tag for entry in entries]
+    values = [value for entry in entries for _, value in entry.headers]
+    joined = "".join(values)
+    return bool(
+        all(map(ADDRESS.fullmatch, addresses))
+        and max(map(len, addresses)) <= ADDRESS_CHARACTERS
+        and all(tags)
+        and TAG.fullmatch("".join(tags))
+        and max(map(len, tags)) <= TAG_CHARACTERS
+        and all(values)
+        and joined.isascii()
+        and not joined.encode().translate(None, PRINTABLE)  # six times as fast as isprintable
+        and max(map(len, values), default=0) <= HEADER_CHARACTERS - HEADER_NAME_CHARACTERS
+    )
+
+
+def _check_configuration_set(name: str) -> None:
+    if name and (len(name) > CONFIGURATION_SET_CHARACTERS or not TAG.fullmatch(name)):
+        raise PermanentError("configuration set: a name is 1 to 64 ASCII letters, digits, - and _")
+
+
+def _check_tags(tags: Sequence[tuple[str, str]]) -> None:
+    for tag, value in tags:
         if tag in (CALL_TAG, MESSAGE_TAG):
             raise PermanentError(f"tag {tag}: taken by the call's and the message's own")
         check_tag(tag, value)
-    if len(email.tags) + 2 > TAGS_PER_MESSAGE:
-        raise PermanentError(f"{len(email.tags)} tags: SES takes {TAGS_PER_MESSAGE} with the two of ours")
-    header_names = check_headers(email.headers, names)
-    check_header_count(header_names)
-    return header_names
-
-
-def check_entries(entries: Sequence[Entry], shared: frozenset[str], names: KnownHeaderNames) -> None:
-    """Check all recipients of a call; the message of the PermanentError starts with the offender's place."""
-    if not 1 <= len(entries) <= ENTRIES_PER_CALL:
-        raise PermanentError(f"{len(entries)} entries: SES takes 1 to {ENTRIES_PER_CALL} in a call")
-    for place, entry in enumerate(entries, start=1):
-        try:
-            check_address(entry.address)
-            check_tag(MESSAGE_TAG, entry.tag)
-            own = check_headers(entry.headers, names)
-            if len(own) + len(shared) > HEADERS_PER_MESSAGE:
-                check_header_count(own | shared)
-        except PermanentError as error:
-            raise PermanentError(f"entry {place}: {error}") from error
+    if len(tags) + 2 > TAGS_PER_MESSAGE:
+        raise PermanentError(f"{len(tags)} tags: SES takes {TAGS_PER_MESSAGE} with the two of ours")

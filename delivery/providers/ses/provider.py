@@ -82,7 +82,6 @@ class SesProvider(SesAdministration):
         super().__init__(region=region, endpoint_url=endpoint_url, credentials=source)
         self._endpoint = parse_endpoint(endpoint_url or ses_url(region))
         self._signer = RequestSigner(region=region, host=self._endpoint.host_header)
-        self._names = limits.KnownHeaderNames()
         self._pool = ConnectionPool(
             host=self._endpoint.host,
             port=self._endpoint.port,
@@ -94,7 +93,7 @@ class SesProvider(SesAdministration):
 
     def prepare(self, email: OutgoingEmail) -> PreparedEmail:
         """Check, encode and hash what all calls of this email share. Raises PermanentError naming the limit."""
-        return prepare_email(email, self._names)
+        return prepare_email(email)
 
     def entry_size(self, entry: Entry) -> int:
         """Bytes that this entry adds to a bulk call."""
@@ -108,7 +107,7 @@ class SesProvider(SesAdministration):
         """
         if not isinstance(prepared, PreparedEmail):
             raise TypeError("prepared by another provider")
-        limits.check_entries(entries, prepared.header_names, self._names)
+        limits.check_entry_count(entries)
         limits.check_tag(limits.CALL_TAG, call_id)
         is_bulk = len(entries) > 1
         body = build_bulk(prepared, entries, call_id) if is_bulk else build_single(prepared, entries[0], call_id)

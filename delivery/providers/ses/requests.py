@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BULK_PATH = "/v2/email/outbound-bulk-emails"
 SINGLE_PATH = "/v2/email/outbound-emails"
 
-# {"Destination":{"ToAddresses":[""]},"ReplacementEmailContent":{…},"ReplacementTags":[…],"ReplacementHeaders":[…]},
+# More than the fixed text of an entry and of a header.
 ENTRY_BYTES = 220
 HEADER_BYTES = 24
 
@@ -51,25 +51,26 @@ class Body(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PreparedEmail:
-    """What all calls of an email share. `size` is the bytes it adds to each call."""
+    """What all calls of an email share."""
 
     sender: str
     bulk: Prefix
     single: Prefix
     tags: tuple[Json, ...]
     headers: tuple[tuple[str, str], ...]
-    header_names: frozenset[str]
+    header_sets: limits.HeaderSets
 
     @property
     def size(self) -> int:
-        """Bytes of the shared part on the wire."""
+        """Bytes of the shared part on the wire, in each call."""
         return len(self.bulk.text)
 
 
-def prepare_email(email: OutgoingEmail, names: limits.KnownHeaderNames) -> PreparedEmail:
+def prepare_email(email: OutgoingEmail) -> PreparedEmail:
     """Check and encode what all recipients share. Raises PermanentError."""
-    header_names = limits.check_email(email, names)
-    content = _encode({"Subject": email.subject, **_parts(email)})
+    shared = limits.check_email(email)
+    parts = {name: text for name, text in (("Html", email.html), ("Text", email.text)) if text}
+    content = _encode({"Subject": email.subject, **parts})
     if len(content) > limits.TEMPLATE_BYTES:
         raise PermanentError(f"content of {len(content)} bytes: SES takes {limits.TEMPLATE_BYTES} in a request")
     envelope: Json = {"FromEmailAddress": email.sender}
@@ -79,74 +80,68 @@ def prepare_email(email: OutgoingEmail, names: limits.KnownHeaderNames) -> Prepa
         envelope["ConfigurationSetName"] = email.configuration_set
     tags = tuple(_tag(name, value) for name, value in email.tags)
     head = _encode(envelope)[:-1]
-    shared = b'"TemplateContent":%b,"TemplateData":"{}","Headers":%b}}' % (content, _encode(_headers(email.headers)))
+    template = b'"TemplateContent":%b,"TemplateData":"{}","Headers":%b}}' % (content, _encode(_headers(email.headers)))
     # The call's tag comes last, so that the list may be left open and the call id follows.
     open_tags = _encode([*tags, _tag(limits.CALL_TAG, "")])[: -len(b'"}]')]
     return PreparedEmail(
         sender=parseaddr(email.sender)[1],
-        bulk=_prefix(b'%b,"DefaultContent":{"Template":{%b,"DefaultEmailTags":%b"' % (head, shared, open_tags)),
+        bulk=_prefix(b'%b,"DefaultContent":{"Template":{%b,"DefaultEmailTags":%b' % (head, template, open_tags)),
         single=_prefix(b'%b,"Content":{"Template":{"TemplateContent":%b,' % (head, content)),
         tags=tags,
         headers=email.headers,
-        header_names=header_names,
+        header_sets=limits.HeaderSets(shared),
     )
 
 
 def entry_size(entry: Entry) -> int:
-    """Bytes that an entry adds to a bulk call; its values travel as JSON within JSON."""
+    """Bytes that an entry adds to a bulk call, a few more at most."""
     try:
-        data = orjson.dumps(entry.values)
+        data = orjson.dumps(entry.values).decode()
+        variable = orjson.dumps((entry.address, entry.tag, entry.headers, data))
     except orjson.JSONEncodeError:
         return ENTRY_BYTES  # building the call names the trouble
-    size = ENTRY_BYTES + len(entry.address) + len(entry.tag) + len(data) + data.count(b'"') + data.count(b"\\")
-    for name, value in entry.headers:
-        # Of a legal value, quotes and backslashes grow to two bytes.
-        size += len(name) + len(value) + value.count('"') + value.count("\\") + HEADER_BYTES
-    return size
+    return ENTRY_BYTES + HEADER_BYTES * len(entry.headers) + len(variable)
 
 
 def build_bulk(email: PreparedEmail, entries: Sequence[Entry], call_id: str) -> Body:
-    """Encode a SendBulkEmail body. Raises PermanentError when a value breaks a limit."""
+    """Encode a SendBulkEmail body. Raises PermanentError when an entry breaks a limit."""
+    limits.check_entries(entries, email.header_sets)
     recipients = [
         {
             "Destination": {"ToAddresses": (entry.address,)},
             "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
-            "ReplacementTags": (_tag(limits.MESSAGE_TAG, entry.tag),),
-            "ReplacementHeaders": _headers(entry.headers),
+            "ReplacementTags": ({"Name": limits.MESSAGE_TAG, "Value": entry.tag},),
+            "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in entry.headers],
         }
-        for entry, data in zip(entries, _all_data(entries), strict=True)
+        for entry, data in zip(entries, _data(entries), strict=True)
     ]
     return _body(email.bulk, b'%b"}],"BulkEmailEntries":%b}' % (call_id.encode(), _encode(recipients)))
 
 
 def build_single(email: PreparedEmail, entry: Entry, call_id: str) -> Body:
-    """Encode a SendEmail body for one recipient. Raises PermanentError when a value breaks a limit."""
+    """Encode a SendEmail body for one recipient. Raises PermanentError when the entry breaks a limit."""
+    limits.check_entries((entry,), email.header_sets)
     own = {name.lower() for name, _ in entry.headers}
+    # As in a bulk call, a recipient's own header replaces the shared one of that name.
     headers = [header for header in email.headers if header[0].lower() not in own]
-    tags = [*email.tags, _tag(limits.CALL_TAG, call_id), _tag(limits.MESSAGE_TAG, entry.tag)]
-    rest = _encode(
-        {"TemplateData": _all_data((entry,))[0], "Headers": _headers((*headers, *entry.headers))},
+    rest = b'"TemplateData":%b,"Headers":%b}},"Destination":{"ToAddresses":[%b]},"EmailTags":%b}' % (
+        _encode(_data((entry,))[0]),
+        _encode(_headers((*headers, *entry.headers))),
+        _encode(entry.address),
+        _encode([*email.tags, _tag(limits.CALL_TAG, call_id), _tag(limits.MESSAGE_TAG, entry.tag)]),
     )
-    destination = _encode({"Destination": {"ToAddresses": (entry.address,)}, "EmailTags": tags})
-    return _body(email.single, b"%b},%b" % (rest[1:], destination[1:]))
+    return _body(email.single, rest)
 
 
-def _all_data(entries: Sequence[Entry]) -> list[str]:
-    result = []
-    for place, entry in enumerate(entries, start=1):
-        try:
-            data = orjson.dumps(entry.values).decode()
-            limits.check_data(data)
-        except orjson.JSONEncodeError as error:
-            raise PermanentError(f"entry {place}: a value cannot be encoded: {error}") from error
-        except PermanentError as error:
-            raise PermanentError(f"entry {place}: {error}") from error
-        result.append(data)
-    return result
-
-
-def _parts(email: OutgoingEmail) -> dict[str, str]:
-    return {name: text for name, text in (("Html", email.html), ("Text", email.text)) if text}
+def _data(entries: Sequence[Entry]) -> list[str]:
+    """Slot values as SES takes them: a string that holds a JSON object."""
+    try:
+        data = [orjson.dumps(entry.values).decode() for entry in entries]
+    except orjson.JSONEncodeError as error:
+        raise PermanentError(f"a value cannot be encoded: {error}") from error
+    if max(map(len, data)) > limits.DATA_CHARACTERS:
+        limits.check_data(data)
+    return data
 
 
 def _tag(name: str, value: str) -> Json:
