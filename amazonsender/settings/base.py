@@ -121,7 +121,7 @@ LOG_FORMAT = env.str(
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the other one would put Unfold's own site in the place of ours
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "amazonsender.apps.AdminConfig",

@@ -1,0 +1,1 @@
+"""System checks that refuse a dangerous configuration and say what to set."""

@@ -1,0 +1,111 @@
+"""Health for load balancers and people: live says that the process answers, ready that its services do too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from kombu import Connection
+
+logger = structlog.get_logger(__name__)
+
+KEPT_SECONDS: Final = 1.0  # a load balancer with many nodes must not become load of its own
+TIMEOUT_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One service's answer."""
+
+    name: str
+    is_ok: bool
+    ms: float
+
+    def as_json(self) -> dict[str, object]:
+        return {"state": "ok" if self.is_ok else "down", "ms": self.ms}
+
+
+def ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def ask_cache() -> None:
+    cache.get("health")
+
+
+def ask_broker() -> None:
+    with Connection(settings.CELERY_BROKER_URL, connect_timeout=TIMEOUT_SECONDS) as broker:
+        broker.ensure_connection(max_retries=1, timeout=TIMEOUT_SECONDS)
+
+
+QUESTIONS: Final[dict[str, Callable[[], None]]] = {
+    "database": ask_database,
+    "cache": ask_cache,
+    "broker": ask_broker,
+}
+
+
+def probe(name: str, question: Callable[[], None]) -> Probe:
+    """Ask one service. What went wrong goes to the log only, since it may name hosts."""
+    started = time.perf_counter()
+    try:
+        question()
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises means that it is down
+        logger.warning("health.down", service=name, error=type(error).__name__)
+        is_ok = False
+    else:
+        is_ok = True
+    return Probe(name, is_ok, round((time.perf_counter() - started) * 1000, 1))
+
+
+class Readiness:
+    """The probes of the last second, asked by one thread at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._probes: list[Probe] = []
+
+    def probes(self) -> list[Probe]:
+        with self._lock:
+            if self._clock() - self._asked_at >= KEPT_SECONDS:
+                self._probes = [probe(name, question) for name, question in QUESTIONS.items()]
+                self._asked_at = self._clock()
+            return self._probes
+
+    def forget(self) -> None:
+        """Ask again the next time."""
+        with self._lock:
+            self._asked_at = float("-inf")
+
+
+readiness = Readiness()
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer 200 as long as the process answers at all: restarting it would not mend a service."""
+    return _answer({"status": "ok"}, status=200)
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """Answer 200 when every service does, else 503, with each one's state and milliseconds."""
+    probes = readiness.probes()
+    is_ready = all(one.is_ok for one in probes)
+    body = {"status": "ok" if is_ready else "unavailable", "services": {one.name: one.as_json() for one in probes}}
+    return _answer(body, status=200 if is_ready else 503)
+
+
+def _answer(body: dict[str, object], *, status: int) -> JsonResponse:
+    response = JsonResponse(body, status=status)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,150 @@
+"""What the admin's shell shows around every page: navigation, organization switch, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+from unfold.dataclasses import SearchResult
+
+from organizations.admin.jump import find_jumps
+from organizations.requests import allowed
+from organizations.selectors.members import list_organizations
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the navigation. It shows where its page exists and the role may see it."""
+
+    title: Promise
+    icon: str
+    route: str
+    permission: str
+
+
+NAVIGATION: Final[tuple[tuple[Promise | None, tuple[Entry, ...]], ...]] = (
+    (
+        None,
+        (
+            Entry(lazy("Home"), "home", "admin:index", "organization:view"),
+            Entry(lazy("Campaigns"), "send", "admin:campaigns_campaign_changelist", "campaign:view"),
+            Entry(lazy("Templates"), "web", "admin:campaigns_template_changelist", "template:view"),
+        ),
+    ),
+    (
+        lazy("Audience"),
+        (
+            Entry(lazy("Subscribers"), "group", "admin:subscribers_subscriber_changelist", "subscriber:view"),
+            Entry(lazy("Lists"), "list_alt", "admin:subscribers_list_changelist", "list:view"),
+            Entry(lazy("Imports"), "upload_file", "admin:imports", "subscriber:import"),
+            Entry(
+                lazy("Suppressions"), "block", "admin:subscribers_suppression_changelist", "suppression:view"
+            ),
+        ),
+    ),
+    (
+        lazy("Results"),
+        (Entry(lazy("Messages"), "mark_email_read", "admin:messages", "message:view"),),
+    ),
+    (
+        lazy("Settings"),
+        (
+            Entry(lazy("Organization"), "domain", "admin:organization_settings", "organization:view"),
+            Entry(lazy("Team"), "badge", "admin:team", "team:view"),
+            Entry(
+                lazy("Sending account"),
+                "outgoing_mail",
+                "admin:delivery_sendingaccount_changelist",
+                "account:view",
+            ),
+        ),
+    ),
+)
+
+
+def _link(route: str) -> str | None:
+    try:
+        return reverse(route)
+    except NoReverseMatch:
+        return None
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the navigation of whoever asks, as Unfold wants it."""
+    home = reverse("admin:index")
+    groups = []
+    for title, entries in NAVIGATION:
+        items = []
+        for entry in entries:
+            link = _link(entry.route)
+            if link is None or not allowed(request, entry.permission):
+                continue
+            active = request.path == home if link == home else request.path.startswith(link)
+            items.append({"title": entry.title, "icon": entry.icon, "link": link, "active": active})
+        if items:
+            groups.append({"title": title, "items": items})
+    return groups
+
+
+def unfold_context(request: HttpRequest) -> dict[str, Any]:
+    """Return what our shell needs, and empty what Unfold would print as an inline style."""
+    member = getattr(request, "member", None)
+    return {
+        "colors": None,
+        "border_radius": None,
+        "templates": {"navigation": "as/nav.html"},
+        "member": member,
+        "organization": member.organization if member else None,
+        "organizations": list_organizations(member.user) if member else [],
+        "is_dry_run_installation": settings.SENDING_MODE == "dry_run",
+        "languages": settings.LANGUAGES,
+    }
+
+
+def jump_results(request: HttpRequest, term: str) -> list[SearchResult]:
+    """Return what Ctrl K finds: pages of the navigation, then rows of the organization."""
+    member = getattr(request, "member", None)
+    if member is None:
+        return []
+    pages = [
+        SearchResult(title=str(item["title"]), description=_("Page"), link=item["link"], icon=item["icon"])
+        for group in sidebar(request)
+        for item in group["items"]
+        if term in str(item["title"]).lower()
+    ]
+    rows = [
+        SearchResult(title=jump.title, description=jump.description, link=jump.link, icon=jump.icon)
+        for jump in find_jumps(member, term)
+    ]
+    return pages + rows
+
+
+def style_tokens(request: HttpRequest) -> str:
+    return static("as/as.css")
+
+
+def style_pages(request: HttpRequest) -> str:
+    return static("as/pages.css")
+
+
+def script_theme(request: HttpRequest) -> str:
+    return static("as/theme.js")
+
+
+def script_unfold_csp(request: HttpRequest) -> str:
+    return static("as/unfold_csp.js")
+
+
+def script_components(request: HttpRequest) -> str:
+    return static("as/as.js")
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("as/favicon.svg")

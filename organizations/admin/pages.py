@@ -1,0 +1,82 @@
+"""Pages of our own under /admin/: registered by the apps, routed by the site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from amazonsender.core.errors import Forbidden, NotFound
+from organizations.permissions import PERMISSIONS
+from organizations.requests import allowed
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True)
+class AdminPage:
+    """One route under /admin/ with the permissions that open it."""
+
+    path: str
+    name: str
+    permission: str
+    view: View
+
+
+PAGES: Final[list[AdminPage]] = []
+_home: list[View] = []
+
+
+def admin_page(path: str, *, name: str, permission: str, post_permission: str = "") -> Callable[[View], View]:
+    """Register a view as /admin/<path>, reversible as admin:<name>, for members whose role has the permission.
+
+    `post_permission` is asked for everything but GET and HEAD (`permission` where it is empty). Strangers are sent to
+    the sign-in page by the site; a member without the permission gets 403; NotFound of an access function becomes 404.
+    """
+    for word in filter(None, (permission, post_permission)):
+        if word not in PERMISSIONS:
+            raise KeyError(word)
+
+    def register(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+            wanted = permission if request.method in ("GET", "HEAD") else post_permission or permission
+            if not allowed(request, wanted):
+                raise PermissionDenied
+            try:
+                return view(request, **kwargs)
+            except NotFound as error:
+                raise Http404(str(error)) from None
+            except Forbidden as error:
+                raise PermissionDenied(str(error)) from None
+
+        PAGES.append(AdminPage(path, name, permission, checked))
+        return checked
+
+    return register
+
+
+def home_page(view: View) -> View:
+    """Make a view the page at /admin/. The last one to register wins."""
+    _home[:] = [view]
+    return view
+
+
+def current_home() -> View | None:
+    """Return the view of /admin/ that an app registered."""
+    return _home[0] if _home else None
+
+
+def render_page(
+    request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any
+) -> TemplateResponse:
+    """Answer with a page in the admin's shell; the template extends admin/base.html."""
+    return TemplateResponse(
+        request, template, {**admin.site.each_context(request), "title": title, **context}, status=status
+    )

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from organizations.models import Member, Organization, User
+
+
+def member_for_session(*, user: User, organization_id: object) -> Member | None:
+    """Return the membership a session works in: the chosen organization, else the one joined first."""
+    members = list(Member.objects.filter(user=user).select_related("organization").order_by("pk"))
+    for member in members:
+        member.user = user  # the same person, without another query
+        if member.organization_id == organization_id:
+            return member
+    return members[0] if members else None
+
+
+def list_organizations(user: User) -> list[Organization]:
+    """Return the organizations a user can switch to, by name."""
+    return list(Organization.objects.filter(members__user=user).order_by("name", "pk"))
