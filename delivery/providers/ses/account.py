@@ -19,7 +19,7 @@ from delivery.providers.base import (
     TransientError,
 )
 from delivery.providers.ses import mapping
-from delivery.providers.ses.connections import Answer
+from delivery.providers.ses.answers import Answer
 
 ACCOUNT_PATH = "/v2/email/account"
 IDENTITY_PATH = "/v2/email/identities/"

@@ -14,10 +14,8 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
-from typing import NamedTuple
 
-MAX_ANSWER_BYTES = 4_000_000
+from delivery.providers.ses.answers import Answer, BrokenAnswerError, read_answer
 
 
 class NotHandedOverError(Exception):
@@ -26,14 +24,6 @@ class NotHandedOverError(Exception):
 
 class AnswerLostError(Exception):
     """The request was handed over whole and no readable answer came back."""
-
-
-class Answer(NamedTuple):
-    """An HTTP answer. `error_type` is the header x-amzn-ErrorType, "" when absent."""
-
-    status: int
-    error_type: str
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -74,7 +64,7 @@ class ConnectionPool:
         self._idle: deque[Connection] = deque()
         self._pid = os.getpid()
 
-    def exchange(self, method: str, request: bytes) -> Answer:
+    def exchange(self, request: bytes) -> Answer:
         """Send one whole request, head included, and read its answer. Raises NotHandedOverError, AnswerLostError."""
         try:
             connection = self._take() or self._open()
@@ -87,8 +77,8 @@ class ConnectionPool:
             except OSError as error:
                 raise NotHandedOverError(_reason(error)) from error
             try:
-                answer, keep = _read(connection.socket, method)
-            except (OSError, HTTPException, ValueError) as error:
+                answer, keep = read_answer(connection.socket, self._read_timeout_seconds)
+            except (OSError, BrokenAnswerError) as error:
                 raise AnswerLostError(_reason(error)) from error
             return answer
         finally:
@@ -145,21 +135,5 @@ class ConnectionPool:
         return self._tls
 
 
-def _read(connection: socket.socket, method: str) -> tuple[Answer, bool]:
-    """Read one answer whole; the second value says whether the connection may be used again."""
-    response = HTTPResponse(connection, method=method)
-    try:
-        response.begin()
-        body = response.read(MAX_ANSWER_BYTES)
-        complete = response.isclosed() or not response.read(1)
-        if not complete:
-            raise HTTPException(f"answer longer than {MAX_ANSWER_BYTES} bytes")
-        error_type = response.getheader("x-amzn-errortype") or ""
-        return Answer(response.status, error_type, body), not response.will_close
-    finally:
-        response.close()
-
-
 def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return "timed out" if isinstance(error, TimeoutError) else text
+    return "timed out" if isinstance(error, TimeoutError) else str(error) or type(error).__name__

@@ -22,7 +22,8 @@ from delivery.providers.base import (
 )
 from delivery.providers.ses import account, limits, mapping
 from delivery.providers.ses.administration import SesAdministration
-from delivery.providers.ses.connections import Answer, AnswerLostError, ConnectionPool, NotHandedOverError
+from delivery.providers.ses.answers import Answer
+from delivery.providers.ses.connections import AnswerLostError, ConnectionPool, NotHandedOverError
 from delivery.providers.ses.credentials import CredentialSource, RefreshableCredentials
 from delivery.providers.ses.endpoint import check_region, parse_endpoint, ses_url
 from delivery.providers.ses.requests import (
@@ -143,7 +144,7 @@ class SesProvider(SesAdministration):
         if call.problem:
             return _all_alike(call, mapping.CREDENTIALS, call.problem)
         try:
-            answer = self._pool.exchange("POST", call.request)
+            answer = self._pool.exchange(call.request)
         except NotHandedOverError as error:
             return _all_alike(call, mapping.UNREACHABLE, str(error))
         except AnswerLostError as error:
@@ -157,7 +158,7 @@ class SesProvider(SesAdministration):
     def _get(self, path: str) -> account.Json:
         request = self._head("GET", path, EMPTY_PAYLOAD, 0)
         try:
-            answer = self._pool.exchange("GET", request)
+            answer = self._pool.exchange(request)
         except NotHandedOverError as error:
             raise account.not_handed_over(str(error)) from error
         except AnswerLostError as error:
