@@ -1,0 +1,250 @@
+"""The Liquid that authors may write: its tags, filters and limits, and how a source is taken apart.
+
+The library parses and evaluates. Tags that load other files or print HTML of their own don't exist here, and values
+are dictionaries, lists, texts and numbers only, so that there is nothing to reach through them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from liquid import BoundTemplate, Environment, RenderContext
+from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.expressions.path import Path
+from liquid.builtin.expressions.primitive import StringLiteral
+from liquid.builtin.output import OutputNode
+from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
+from liquid.parser import get_parser
+from liquid.stream import TokenStream
+from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
+
+from delivery.compiling.escaping import ESCAPES, to_text
+
+_TAGS_LEFT_OUT = ("include", "render", "liquid", "tablerow", "echo")
+_FILTERS_LEFT_OUT = ("safe", "escapejs")
+
+BLOCK_TAGS: Final = {
+    "if": "endif",
+    "unless": "endunless",
+    "case": "endcase",
+    "for": "endfor",
+    "capture": "endcapture",
+    "ifchanged": "endifchanged",
+}
+BRANCH_TAGS: Final = frozenset({"else", "elsif", "when"})
+STATEFUL_TAGS: Final = frozenset({"assign", "capture", "increment", "decrement", "cycle", "ifchanged"})
+"""Tags whose effect or output depends on what was rendered before them."""
+
+
+class _Context(RenderContext):
+    """A render context with a budget: a number of look-ups and a time."""
+
+    __slots__ = ("deadline", "lookups")
+
+    def __init__(self, template: BoundTemplate, **options: object) -> None:
+        super().__init__(template, **options)  # type: ignore[arg-type]  # passed on as the library calls it
+        self.lookups = 0
+        self.deadline = time.monotonic() + 2.0
+
+    def get(self, path: list[object], *, token: Token | None, default: object = ...) -> object:
+        self.lookups += 1
+        if self.lookups > 200_000 or (not self.lookups % 256 and time.monotonic() > self.deadline):
+            raise ResourceLimitError("the logic of this email takes too long", token=token)
+        if default is ...:
+            return super().get(path, token=token)
+        return super().get(path, token=token, default=default)
+
+
+class _Template(BoundTemplate):
+    context_class = _Context
+
+
+class Language(Environment):
+    """Liquid as authors may write it."""
+
+    template_class = _Template
+    block_nesting_limit = 20
+    loop_iteration_limit = 20_000
+    local_namespace_limit = 200_000
+    output_stream_limit = 400_000
+
+    def __init__(self, *, escapes: bool) -> None:
+        super().__init__()
+        for tag in _TAGS_LEFT_OUT:
+            del self.tags[tag]
+        for name in _FILTERS_LEFT_OUT:
+            del self.filters[name]
+        # Everything is escaped for its position anyway; doing it twice would show "&lt;" to people.
+        for name in ("escape", "escape_once"):
+            self.add_filter(name, to_text)
+        if escapes:
+            for position, escape in ESCAPES.items():
+                self.add_filter(f"_{position}", _as_filter(escape))
+
+    def parse_tokens(self, tokens: Iterable[Token]) -> BoundTemplate:
+        """Parse a stream of tokens, each of which knows where in the author's source it was."""
+        nodes = get_parser(self).parse(TokenStream(iter(tokens)))
+        return self.template_class(self, nodes)
+
+
+def _as_filter(escape: Callable[[str], str]) -> Callable[[object], str]:
+    def apply(value: object) -> str:
+        return escape(to_text(value))
+
+    return apply
+
+
+AUTHOR: Final = Language(escapes=False)
+"""For checking what an author wrote."""
+
+INTERNAL: Final = Language(escapes=True)
+"""The same with a filter for each position, which authors can't name."""
+
+
+class Piece(NamedTuple):
+    """A stretch of a source: kind is text, output or tag.
+
+    text: the text itself, the output's expression, or the tag's expression; name: the tag's name.
+    start: where it begins in the source.
+    """
+
+    kind: str
+    text: str
+    start: int
+    name: str = ""
+
+
+def split_source(source: str) -> list[Piece]:
+    """Take a source apart. Comments vanish, raw blocks become text, `{%-` and `-%}` have had their effect.
+
+    Raises LiquidSyntaxError, whose token says where.
+    """
+    tokens = list(AUTHOR.tokenizer()(source))
+    AUTHOR.parse_tokens(tokens)
+    return list(_pieces(tokens))
+
+
+def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
+    for index, token in enumerate(tokens):
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        expression = following.value if following is not None and following.kind == TOKEN_EXPRESSION else ""
+        if token.kind == TOKEN_CONTENT:
+            yield Piece("text", token.value, _content_start(token))
+        elif token.kind == TOKEN_OUTPUT:
+            yield Piece("output", expression, token.start_index)
+        elif token.kind == TOKEN_TAG and token.value not in ("comment", "endcomment", "#"):
+            yield Piece("tag", expression, token.start_index, token.value)
+
+
+def _content_start(token: Token) -> int:
+    # A stripped or raw text begins somewhat later than its token says.
+    found = token.source.find(token.value, token.start_index)
+    return token.start_index if found < 0 else found
+
+
+class Expression(NamedTuple):
+    """An output's expression, ready to be compiled. path is None unless it is a plain variable.
+
+    default: what stands in for a missing value, None when nothing was declared.
+    """
+
+    text: str
+    raw: bool
+    path: tuple[str, ...] | None
+    default: str | None
+    literal: str | None
+
+
+def read_expression(text: str, source: str = "", start: int = 0) -> Expression:
+    """Understand an output. A trailing `| raw` is ours, not the library's: it is taken off and remembered."""
+    raw = False
+    bare = text.rstrip()
+    if bare.endswith("raw") and bare[:-3].rstrip().endswith("|"):
+        raw, text = True, bare[:-3].rstrip()[:-1].rstrip()
+    template = AUTHOR.parse_tokens(output_tokens(text, source or text, start))
+    node = template.nodes[0]
+    expression = node.expression if isinstance(node, OutputNode) else None
+    if not isinstance(expression, FilteredExpression):
+        return Expression(text, raw, None, None, None)
+    filters = [item for item in expression.filters or [] if item.name not in ("escape", "escape_once")]
+    default: str | None = None
+    if len(filters) == 1 and filters[0].name == "default" and len(filters[0].args) == 1:
+        argument = filters[0].args[0].value
+        if isinstance(argument, StringLiteral):
+            default, filters = argument.value, []
+    if filters:
+        return Expression(text, raw, None, None, None)
+    if isinstance(expression.left, StringLiteral):
+        return Expression(text, raw, None, None, expression.left.value)
+    if isinstance(expression.left, Path) and all(isinstance(part, str) for part in expression.left.path):
+        return Expression(text, raw, tuple(str(part) for part in expression.left.path), default, None)
+    return Expression(text, raw, None, None, None)
+
+
+def output_tokens(expression: str, source: str, start: int) -> list[Token]:
+    """Build the tokens of `{{ expression }}`."""
+    return [Token(TOKEN_OUTPUT, "{{ }}", start, source), Token(TOKEN_EXPRESSION, expression, start, source)]
+
+
+def tag_tokens(name: str, expression: str, source: str, start: int) -> list[Token]:
+    """Build the tokens of `{% name expression %}`."""
+    tokens = [Token(TOKEN_TAG, name, start, source)]
+    if expression:
+        tokens.append(Token(TOKEN_EXPRESSION, expression, start, source))
+    return tokens
+
+
+class Reference(NamedTuple):
+    """A variable that a template reads. path holds the constant segments up to the first computed one."""
+
+    path: tuple[str, ...]
+    whole: bool
+    start: int
+
+
+def references(template: BoundTemplate) -> list[Reference]:
+    """List the variables that come from outside the template. whole: a segment is computed, so anything may be read."""
+    found = []
+    for variables in template.analyze(include_partials=False).globals.values():
+        for variable in variables:
+            path: list[str] = []
+            for segment in variable.segments:
+                if not isinstance(segment, str):
+                    break
+                path.append(segment)
+            found.append(Reference(tuple(path), len(path) < len(variable.segments), variable.span.index))
+    return found
+
+
+def filter_names(template: BoundTemplate) -> dict[str, int]:
+    """Name to first position of each filter used."""
+    return {name: spans[0].index for name, spans in template.analyze(include_partials=False).filters.items()}
+
+
+def error_position(error: LiquidError) -> int:
+    """Where in the source an error is, -1 if unknown."""
+    return error.token.start_index if error.token is not None else -1
+
+
+__all__ = [
+    "AUTHOR",
+    "BLOCK_TAGS",
+    "BRANCH_TAGS",
+    "INTERNAL",
+    "STATEFUL_TAGS",
+    "Expression",
+    "Language",
+    "LiquidError",
+    "LiquidSyntaxError",
+    "Piece",
+    "Reference",
+    "error_position",
+    "filter_names",
+    "output_tokens",
+    "read_expression",
+    "references",
+    "split_source",
+    "tag_tokens",
+]

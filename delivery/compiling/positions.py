@@ -1,0 +1,197 @@
+"""In which position each piece of Liquid stands, and whether it may stand there.
+
+As in Go's html/template, the position decides how a value is escaped; unlike there, whatever is doubtful is refused:
+unquoted attributes, scripts, event handlers, style sheets, and blocks whose branches would leave the document in
+different states.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from delivery.compiling.document import PLACEHOLDER, Document
+from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
+from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, Piece
+from delivery.compiling.report import Report
+
+URL_ATTRIBUTES: Final = frozenset(
+    {"href", "src", "background", "action", "formaction", "poster", "cite", "longdesc", "xlink:href", "data", "srcset"}
+)
+_BLOCK_ENDS = frozenset(BLOCK_TAGS.values())
+_CSS_VALUE = re.compile(r"(?:^|;)\s*[^;:]*:[^;:\"'()\\]*\Z")
+
+
+class Place(NamedTuple):
+    """Where a placeholder is. kind: text, value (of an attribute), comment, style, script, tag or declaration."""
+
+    kind: str
+    identity: tuple[object, ...]
+    attribute: Attribute | None = None
+
+
+class Places:
+    """Finds the place of any position in a scanned document."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events
+        self._starts = [event.start for event in events]
+        conditions = 0
+        self._conditions: list[int] = []
+        for event in events:
+            conditions += event.kind == "condition"
+            self._conditions.append(conditions)
+
+    def find(self, position: int) -> Place:
+        """Return the place of a position."""
+        index = bisect.bisect_right(self._starts, position) - 1
+        event = self._events[index]
+        if event.kind == "text":
+            return Place("text", ("text", self._conditions[index], index if event.name else -1))
+        if event.kind in ("open", "close"):
+            for attribute in event.attributes:
+                if attribute.start <= position < attribute.end:
+                    return Place("value", ("value", index, attribute.name), attribute)
+            return Place("tag", ("tag", index))
+        if event.kind == "raw":
+            return Place("style" if event.name == "style" else "script", ("raw", index))
+        return Place("declaration" if event.kind == "condition" else event.kind, (event.kind, index))
+
+
+def placeholders(document: Document) -> Iterator[tuple[int, Piece]]:
+    """List placeholders with their positions."""
+    for found in PLACEHOLDER.finditer(document.html):
+        yield found.start(), document.piece(found.group())
+
+
+def check_positions(document: Document, events: Sequence[Event], report: Report) -> None:
+    """Report Liquid in places where it can't be made safe, and branches that end in different places."""
+    places = Places(events)
+    opened: list[tuple[Piece, Place]] = []
+    for position, piece in placeholders(document):
+        place = places.find(position)
+        _check_place(document, place, piece, position, report)
+        if piece.kind != "tag":
+            continue
+        if piece.name in BLOCK_TAGS:
+            opened.append((piece, place))
+        elif opened and (piece.name in BRANCH_TAGS or piece.name in _BLOCK_ENDS):
+            start, begun = opened[-1]
+            if begun.identity != place.identity:
+                _report_branch(report, start)
+            if piece.name in _BLOCK_ENDS:
+                opened.pop()
+
+
+def _check_place(document: Document, place: Place, piece: Piece, position: int, report: Report) -> None:
+    if place.kind == "script":
+        report.block(
+            "script_slot",
+            "A script can't contain Liquid.",
+            start=piece.start,
+            hint="Mail programs don't run scripts; take it out.",
+        )
+    elif place.kind == "style":
+        report.block(
+            "style_slot",
+            "A <style> block can't contain Liquid.",
+            start=piece.start,
+            hint="Put the value into the style attribute of the element it is for.",
+        )
+    elif place.kind in ("tag", "declaration"):
+        report.block(
+            "tag_slot",
+            "Liquid can't stand between the attributes of a tag.",
+            start=piece.start,
+            hint="Put it into an attribute's quoted value, or around the whole element.",
+        )
+    elif place.attribute is not None:
+        _check_attribute(document, place.attribute, piece, position, report)
+
+
+def _check_attribute(document: Document, attribute: Attribute, piece: Piece, position: int, report: Report) -> None:
+    if not attribute.quote:
+        report.block(
+            "unquoted_attribute",
+            "The attribute {name} needs quotation marks around its value.",
+            start=piece.start,
+            hint='Write {name}="…".',
+            name=attribute.name,
+        )
+    elif attribute.name.startswith("on"):
+        report.block(
+            "event_handler",
+            "The event handler {name} can't contain Liquid.",
+            start=piece.start,
+            hint="Mail programs don't run scripts; take it out.",
+            name=attribute.name,
+        )
+    elif attribute.name == "style" and piece.kind == "output":
+        before = PLACEHOLDER.sub("x", document.html[attribute.start : position])
+        if not _CSS_VALUE.search(before):
+            report.block(
+                "css_slot",
+                "In a style attribute a variable may stand only as a property's value.",
+                start=piece.start,
+                hint='For example style="color: {{ attributes.color }}".',
+            )
+
+
+def _report_branch(report: Report, piece: Piece) -> None:
+    report.block(
+        "branch_context",
+        "The branches of this “{tag}” end in different places of the document.",
+        start=piece.start,
+        tag=piece.name,
+        hint="Open and close every element and attribute inside the same branch.",
+    )
+
+
+def check_balance(document: Document, events: Sequence[Event], report: Report) -> None:
+    """Report blocks inside which elements are opened or closed without their counterpart. After inlining."""
+    places = Places(events)
+    stack: list[int] = []
+    pending = [(position, piece) for position, piece in placeholders(document) if piece.kind == "tag"]
+    opened: list[tuple[Piece, tuple[int, ...], bool]] = []
+    cursor = 0
+    for index, event in enumerate(events):
+        while cursor < len(pending) and pending[cursor][0] < event.end:
+            position, piece = pending[cursor]
+            cursor += 1
+            watched = event.kind == "text" and not event.hidden and places.find(position).kind == "text"
+            if piece.name in BLOCK_TAGS:
+                opened.append((piece, tuple(stack), watched))
+            elif opened and (piece.name in BRANCH_TAGS or piece.name in _BLOCK_ENDS):
+                begun, before, compare = opened[-1]
+                if compare and before != tuple(stack):
+                    _report_branch(report, begun)
+                if piece.name in _BLOCK_ENDS:
+                    opened.pop()
+        if event.hidden:
+            continue
+        if event.kind == "open" and event.name not in VOID_ELEMENTS:
+            stack.append(index)
+        elif event.kind == "close" and stack:
+            stack.pop()
+
+
+def value_position(document: Document, attribute: Attribute, position: int) -> str:
+    """Decide how a value in an attribute is escaped."""
+    if attribute.name == "style":
+        return "css"
+    if attribute.name not in URL_ATTRIBUTES:
+        return "html"
+    return "url" if is_beginning(document, document.html[attribute.start : position]) else "urlpart"
+
+
+def is_beginning(document: Document, before: str) -> bool:
+    """Tell whether a value after this text may be the beginning of an address, where its scheme matters.
+
+    After a tag that stands first, each branch may begin an address.
+    """
+    tags = [found.start() for found in PLACEHOLDER.finditer(before) if document.piece(found.group()).kind == "tag"]
+    if not tags or before[: tags[0]].strip():
+        return not before.strip()
+    return not before[tags[-1] + 1 :].strip()
