@@ -77,7 +77,8 @@ class Env:
             name, separator, value = entry.partition("=")
             if not separator:
                 raise SettingError(f"{path}, line {number}: expected NAME=value.")
-            self._environ.setdefault(name.strip(), _unquoted(value.strip()))
+            if not self._environ.get(name.strip()):
+                self._environ[name.strip()] = _unquoted(value.strip())
 
     def str(
         self,

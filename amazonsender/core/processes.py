@@ -95,13 +95,15 @@ def kill_group(group: int) -> None:
 
 
 def running(pid: int) -> bool:
-    """Tell whether a process with this number exists."""
+    """Tell whether a process with this number runs; one that ended and wasn't collected yet doesn't."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+    with suppress(OSError):  # there is no /proc on macOS
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     return True
 
 

@@ -26,8 +26,8 @@ class Console:
     """Writes every line to ``log`` and, unless ``quiet``, to ``stream``; remembers each name's last lines."""
 
     stream: TextIO
-    colour: bool
     names: tuple[str, ...]
+    colour: bool = field(default=False, kw_only=True)
     log: TextIO | None = None
     quiet: bool = False
     last: dict[str, deque[str]] = field(default_factory=dict, init=False)

@@ -61,9 +61,9 @@ class Command(BaseCommand):
             folder=settings.BASE_DIR,
             console=Console(
                 sys.stdout,
-                wants_colour(sys.stdout),
                 tuple(program.name for program in programs),
-                log,
+                colour=wants_colour(sys.stdout),
+                log=log,
                 quiet=bool(then),
             ),
             ready=lambda: answers(web) and (not localses or answers(localses)),
