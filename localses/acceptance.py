@@ -90,7 +90,7 @@ def _suppressed(desk: Desk, emails: list[Outgoing], reasons: list[str]) -> froze
     addresses = [limits.bare_address(address).lower() for email in emails for address in email.recipients]
     marks = ",".join("?" * len(addresses))
     rows = desk.store.db.execute(
-        f"SELECT address FROM suppression WHERE address IN ({marks}) AND reason IN ({','.join('?' * len(reasons))})",  # noqa: S608 - marks
+        f"SELECT address FROM suppression WHERE address IN ({marks}) AND reason IN ({','.join('?' * len(reasons))})",
         (*addresses, *reasons),
     )
     return frozenset(row["address"] for row in rows)

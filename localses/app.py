@@ -20,8 +20,10 @@ from starlette.routing import Route
 from localses import records
 from localses.api import Answer, SesDoor
 from localses.config import Config, Settings, SettingsError
+from localses.courier import Courier
 from localses.desk import Desk, open_desk
 from localses.sigv4 import SignedRequest
+from localses.sns import SnsDoor
 from localses.store import connect
 
 logger = logging.getLogger("localses")
@@ -38,14 +40,21 @@ class Program:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
         self.desk: Desk
         self.ses: SesDoor
+        self.sns: SnsDoor
+        self.courier: Courier
 
     async def start(self) -> None:
-        """Open the store."""
+        """Open the store and send the courier out."""
         self.desk = await self.at_desk(partial(open_desk, self.config, self.settings))
         self.ses = SesDoor(self.desk)
+        self.sns = SnsDoor(self.desk)
+        self.courier = Courier(self.desk, lambda work: self._thread.submit(work).result())
+        self.desk.wake_courier = self.courier.wake
+        self.courier.start()
 
     async def stop(self) -> None:
-        """Finish the call at the desk and close the store."""
+        """Let the courier come back, then close the store."""
+        await asyncio.to_thread(self.courier.stop)
         await self.at_desk(self.desk.store.close)
         self._thread.shutdown()
         self._readers.shutdown()
@@ -98,6 +107,21 @@ async def ses(request: Request) -> Response:
     if running.settings.latency_ms:
         await asyncio.sleep(running.settings.latency_ms / 1000)
     return to_response(answer)
+
+
+async def sns(request: Request) -> Response:
+    """Answer a call of SNS, or a link of one of its messages."""
+    running = program(request)
+    signed = signed_request(request, await request.body())
+    return to_response(await running.at_desk(partial(running.sns.answer, signed)))
+
+
+async def certificate(request: Request) -> Response:
+    """Serve the certificate that the signatures of this installation are made with."""
+    signer = program(request).desk.signer
+    if request.url.path != signer.certificate_path:
+        return Response("Not found", 404)
+    return Response(signer.certificate_pem, media_type="application/x-pem-file")
 
 
 def is_local(request: Request) -> bool:
@@ -169,6 +193,8 @@ def create_app(config: Config, settings_now: Settings) -> Starlette:
         await running.stop()
 
     routes = [
+        Route("/", sns, methods=["POST"]),
+        Route("/SimpleNotificationService-{name}.pem", certificate),
         Route("/health", health),
         Route("/v2/email/{rest:path}", ses, methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/_localses/settings", settings, methods=["GET", "POST"]),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from localses import topics
 from localses.config import DEFAULT_REGION, Config, Settings
+from localses.envelopes import Signer
 from localses.limits import RateBucket
 from localses.model import Json
 from localses.store import Store
@@ -21,12 +24,17 @@ class Desk:
     settings: Settings
     store: Store
     bucket: RateBucket
+    signer: Signer
     dice: random.Random
     clock: Callable[[], float] = time.time
     wake_courier: Callable[[], None] = field(default=lambda: None)
 
     def announce(self, topic_arn: str, text: str) -> None:
         """Publish plain text of SES itself to a topic."""
+        with self.store.transaction() as db:
+            message_id = str(uuid.uuid4())
+            topics.publish(db, self.signer, topic_arn, text, message_id=message_id, at=self.clock())
+        self.wake_courier()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,8 @@ def open_desk(config: Config, settings: Settings) -> Desk:
     """Open the store and verify the identities that the configuration names."""
     store = Store(config.data / "localses.sqlite3")
     dice = random.Random(config.seed)  # noqa: S311 - faults on demand, no secret
-    desk = Desk(config, settings, store, RateBucket(settings), dice)
+    signer = Signer(config.data, config.public_url)
+    desk = Desk(config, settings, store, RateBucket(settings), signer, dice)
     for name in config.identities:
         if store.resource("identity", name.lower()) is None:
             store.put_resource("identity", name.lower(), {"EmailIdentity": name}, desk.clock())

@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS message (
 CREATE TABLE IF NOT EXISTS event (
   id INTEGER PRIMARY KEY AUTOINCREMENT, message INTEGER NOT NULL, kind TEXT NOT NULL, recipient TEXT, detail TEXT,
   due_at REAL NOT NULL, done_at REAL);
-CREATE INDEX IF NOT EXISTS event_due ON event (due_at) WHERE done_at IS NULL;  -- the courier's next work
+-- The courier's next work: events to publish, and readers' acts, which must not hold them up.
+CREATE INDEX IF NOT EXISTS event_due ON event (due_at) WHERE done_at IS NULL AND substr(kind, 1, 5) <> 'READ_';
+CREATE INDEX IF NOT EXISTS event_reads ON event (due_at) WHERE done_at IS NULL AND substr(kind, 1, 5) = 'READ_';
 CREATE INDEX IF NOT EXISTS event_message ON event (message);  -- the inbox's page of one message
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL,
@@ -71,6 +73,7 @@ class Store:
         self.db = connect(path)
         self.db.executescript(_SCHEMA)
         self._content_ids: OrderedDict[bytes, int] = OrderedDict()
+        self.version = 0  # of the resources; who caches them compares it
 
     def close(self) -> None:
         """Fold the write-ahead log back into the file and close it."""
@@ -106,7 +109,7 @@ class Store:
         """Delete every message with its events and the usage of the day; resources stay."""
         with self.transaction() as db:
             for table in ("event", "message", "submission", "content", "outbox", "usage"):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
+                db.execute(f"DELETE FROM {table}")
         self._content_ids.clear()
 
     def resource(self, kind: str, name: str) -> Json | None:
@@ -129,10 +132,13 @@ class Store:
             " ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
             (kind, name, orjson.dumps(body), at),
         )
+        self.version += 1
 
     def delete_resource(self, kind: str, name: str) -> bool:
         """Delete a resource and say whether it was there."""
-        return self.db.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name)).rowcount == 1
+        deleted = self.db.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name)).rowcount == 1
+        self.version += 1
+        return deleted
 
 
 def _loads(body: bytes) -> Json:
