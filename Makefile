@@ -1,0 +1,59 @@
+# The short names of everyday commands. Without make: python3 run.py demo, python3 run.py test, ...
+PYTHON ?= python3
+VENV := .venv/bin
+# Extra arguments, e.g. make test ARGS="-k claim"
+ARGS ?=
+export HOST PORT FRESH EXIT
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+
+demo: ## start everything and send the sample campaign (FRESH=1 starts over, EXIT=1 ends after the account)
+	@$(PYTHON) run.py demo
+
+run: ## start everything without the sample campaign
+	@$(PYTHON) run.py run
+
+test: ## run the tests on services of their own (ARGS="-k name")
+	@$(PYTHON) run.py test -n 2 $(ARGS)
+
+setup: ## create .venv with everything for development
+	@$(PYTHON) run.py setup --dev
+
+login: ## print a new one-time sign-in link of what is running
+	@$(PYTHON) run.py login
+
+stop: ## end what is running from another terminal
+	@$(PYTHON) run.py stop
+
+wipe: ## delete the data of this clone
+	@$(PYTHON) run.py wipe
+
+check: setup ## style, types, imports, migrations, schema, references, templates, secrets
+	@PATH="$(CURDIR)/$(VENV):$$PATH" sh .ci/check
+
+fmt: setup ## format the code
+	@$(VENV)/ruff check --fix --quiet . || true
+	@$(VENV)/ruff format .
+
+schema: setup ## write docs/openapi.yaml from the API
+	@DJANGO_SETTINGS_MODULE=amazonsender.settings.test $(VENV)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+reference: setup ## write docs/settings.md and .env.example from the settings
+	@DJANGO_SETTINGS_MODULE=amazonsender.settings.test $(VENV)/python manage.py settings_reference
+
+messages: setup ## collect texts to translate (needs GNU gettext) and compile the catalogues
+	@DJANGO_SETTINGS_MODULE=amazonsender.settings.test $(VENV)/python manage.py makemessages --all --no-obsolete --no-location --ignore '.venv/*' --ignore '.data/*'
+	@$(VENV)/pybabel compile --statistics --domain django --directory amazonsender/locale
+
+bench-send: setup ## emails per second through the real path (N=1000000)
+	@$(VENV)/python -m tests.benchmarks.bench_send $(ARGS)
+
+bench-launch: setup ## seconds to freeze an audience of a million
+	@$(VENV)/python -m tests.benchmarks.bench_launch $(ARGS)
+
+bench-import: setup ## rows per second of a CSV import
+	@$(VENV)/python -m tests.benchmarks.bench_import $(ARGS)
