@@ -1,5 +1,5 @@
 from subscribers.models.engagement import Engagement
-from subscribers.models.imports import Import, ImportMode, ImportReject, ImportState
+from subscribers.models.imports import Import, ImportChunk, ImportMode, ImportReject, ImportState
 from subscribers.models.lists import ConsentRecord, List, Subscription, SubscriptionState
 from subscribers.models.subscriber import AttributeDefinition, AttributeType, Domain, Subscriber, SubscriberStatus
 from subscribers.models.suppression import Suppression, SuppressionReason, SuppressionScope
@@ -11,6 +11,7 @@ __all__ = [
     "Domain",
     "Engagement",
     "Import",
+    "ImportChunk",
     "ImportMode",
     "ImportReject",
     "ImportState",

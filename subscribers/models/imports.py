@@ -39,10 +39,13 @@ class Import(models.Model):
     size = models.BigIntegerField(default=0)
     encoding = models.CharField(max_length=40, blank=True)
     delimiter = models.CharField(max_length=4, blank=True)
+    has_header = models.BooleanField(default=True)
     mapping = models.JSONField(default=list)  # per column: {"column", "field", "type"}
     tags = models.JSONField(default=list)
     consent_text = models.TextField(blank=True)
     is_sample = models.BooleanField(default=False)
+    is_dry_run = models.BooleanField(default=False)  # everything is counted, nothing kept
+    rows_expected = models.IntegerField(default=0)  # lines of the file: what progress is measured against
     read = models.IntegerField(default=0)
     created = models.IntegerField(default=0)
     updated = models.IntegerField(default=0)
@@ -50,9 +53,15 @@ class Import(models.Model):
     rejected = models.IntegerField(default=0)
     duplicates = models.IntegerField(default=0)
     kept_out = models.IntegerField(default=0)  # present, and stayed unmailable: they had left, bounced or complained
+    kept_out_reasons = models.JSONField(default=dict)  # reason: people
+    reject_reasons = models.JSONField(default=dict)  # reason: rows; also those beyond the stored rejects
+    dropped_cells = models.JSONField(default=dict)  # column: cells that did not fit its type and stayed empty
     bytes_read = models.BigIntegerField(default=0)
     error = models.TextField(blank=True)
+    claim = models.IntegerField(default=0)  # of the worker that runs it; an older claim may write nothing
+    lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     objects: ClassVar[models.Manager[Import]] = OrganizationQuerySet["Import"].as_manager()
@@ -63,6 +72,32 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class ImportChunk(models.Model):
+    """A range of addresses (after, up_to] of an import that is merged in one transaction, with what came of it.
+
+    Written when the whole file has been read. A worker that takes over merges the chunks without `merged_at`; progress
+    is their sum.
+    """
+
+    import_run = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="chunks")
+    number = models.IntegerField()
+    after = models.CharField(max_length=320)
+    up_to = models.CharField(max_length=320)
+    created = models.IntegerField(default=0)
+    updated = models.IntegerField(default=0)
+    unchanged = models.IntegerField(default=0)
+    rejected = models.IntegerField(default=0)
+    duplicates = models.IntegerField(default=0)
+    kept_out = models.JSONField(default=dict)  # reason: people
+    merged_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["import_run", "number"], name="import_chunk_once")]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of import {self.import_run_id}"
 
 
 class ImportReject(models.Model):
