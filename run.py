@@ -145,7 +145,10 @@ def venv_runs() -> bool:
     if not VENV_PYTHON.exists():
         return False
     probe = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
-    return subprocess.call([VENV_PYTHON, "-c", probe], stderr=subprocess.DEVNULL) == 0
+    try:
+        return subprocess.call([VENV_PYTHON, "-c", probe], stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
 
 
 def create_venv() -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.launch import manage, run_demo, run_plain, run_tests, stop, wipe
+from amazonsender.embedded.launch import OWNER, manage, run_demo, run_plain, run_tests, stop, wipe
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
             case "manage":
                 return manage(rest)
             case "login":
-                return manage(["bootstrap"])
+                return manage(["sign_in_link", *(rest or [OWNER])])
             case "stop":
                 return stop()
             case "wipe":

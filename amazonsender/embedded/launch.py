@@ -20,6 +20,8 @@ from amazonsender.embedded.services import Services
 
 WEB_PORT = 8000
 LOCALSES_PORT = 8025
+OWNER = "owner@example.com"
+ORGANIZATION = "Sample organization"
 # How long the stack may take to finish what it is sending before it is killed.
 STOP_SECONDS = 30.0
 
@@ -38,7 +40,7 @@ def run_demo(options: Mapping[str, str]) -> int:
 
 def run_plain(options: Mapping[str, str]) -> int:
     """Start everything without the sample."""
-    return _run_stack(options, ["--then", "bootstrap"])
+    return _run_stack(options, ["--then", f"sign_in_link {OWNER}"])
 
 
 def run_tests(arguments: Sequence[str]) -> int:
@@ -139,8 +141,11 @@ def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
 
 
 def _prepare(environment: Mapping[str, str]) -> int:
+    """Bring the database up to date and make the organization and its owner; 0 when both worked."""
     started = time.monotonic()
-    failed = _manage(["migrate", "--verbosity", "0"], environment)
+    failed = _manage(["migrate", "--verbosity", "0"], environment) or _manage(
+        ["bootstrap", "--email", OWNER, "--organization", ORGANIZATION, "--format", "json"], environment, quiet=True
+    )
     if not failed:
         say(f"Database: up to date ({time.monotonic() - started:.1f} s)")
     return failed
@@ -168,9 +173,10 @@ def _supervise(home: Home, environment: dict[str, str], services: Services, then
         stack.wait()
 
 
-def _manage(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def _manage(arguments: Sequence[str], environment: Mapping[str, str], *, quiet: bool = False) -> int:
     command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, env=dict(environment), cwd=PROJECT, check=False).returncode
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run(command, env=dict(environment), cwd=PROJECT, stdout=output, check=False).returncode
 
 
 def _choose_ports(home: Home) -> None:
