@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from localses import fates, limits
 from localses.desk import Desk
 from localses.model import Json
-from localses.store import pack
-
-ACCOUNT_REASONS = ["BOUNCE", "COMPLAINT"]  # what a new account suppresses
+from localses.store import pack, suppressed_reasons, transaction
 
 
 @dataclass(slots=True)
@@ -44,22 +42,14 @@ class Outgoing:
         return entry
 
 
-def suppressed_reasons(desk: Desk, configuration_set: Json | None) -> list[str]:
-    """Return the reasons for which addresses are suppressed: the configuration set's, else the account's."""
-    options = (configuration_set or {}).get("SuppressionOptions") or {}
-    if options.get("SuppressedReasons") is not None:
-        return list(options["SuppressedReasons"])
-    account = desk.store.resource("account", "suppression") or {}
-    return list(account.get("SuppressedReasons", ACCOUNT_REASONS))
-
-
 def accept(desk: Desk, content: Json, configuration_set: str | None, emails: list[Outgoing]) -> list[str]:
     """Store the emails with everything that will happen to them and return their message ids, in order."""
     now = desk.clock()
     sets = desk.store.resource("configuration_set", configuration_set) if configuration_set else None
-    suppressed = _suppressed(desk, emails, suppressed_reasons(desk, sets))
+    suppressed = _suppressed(desk, emails, suppressed_reasons(desk.store.db, sets))
     ids = [_message_id(now) for _ in emails]
-    with desk.store.transaction() as db:
+    db = desk.store.db
+    with transaction(db):
         content_id = desk.store.content_id(content)
         submission = db.execute(
             "INSERT INTO submission (content_id, configuration_set, body) VALUES (?, ?, ?)",
@@ -80,7 +70,6 @@ def accept(desk: Desk, content: Json, configuration_set: str | None, emails: lis
         db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
         db.executemany("INSERT INTO event (message, kind, recipient, detail, due_at) VALUES (?, ?, ?, ?, ?)", events)
         limits.add_usage(db, now, sum(limits.counted(email.recipients) for email in emails))
-    desk.wake_courier()
     return ids
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from localses import records
 from localses.api import Answer, SesDoor
 from localses.config import Config, Settings, SettingsError
-from localses.courier import Courier
+from localses.courier_process import CourierProcess
 from localses.desk import Desk, open_desk
 from localses.sigv4 import SignedRequest
 from localses.sns import SnsDoor
@@ -41,15 +41,13 @@ class Program:
         self.desk: Desk
         self.ses: SesDoor
         self.sns: SnsDoor
-        self.courier: Courier
+        self.courier = CourierProcess(config)
 
     async def start(self) -> None:
         """Open the store and send the courier out."""
         self.desk = await self.at_desk(partial(open_desk, self.config, self.settings))
         self.ses = SesDoor(self.desk)
         self.sns = SnsDoor(self.desk)
-        self.courier = Courier(self.desk, lambda work: self._thread.submit(work).result())
-        self.desk.wake_courier = self.courier.wake
         self.courier.start()
 
     async def stop(self) -> None:

@@ -6,14 +6,14 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from localses import topics
 from localses.config import DEFAULT_REGION, Config, Settings
 from localses.envelopes import Signer
 from localses.limits import RateBucket
 from localses.model import Json
-from localses.store import Store
+from localses.store import FILE_NAME, Store, transaction
 
 
 @dataclass(slots=True)
@@ -27,14 +27,12 @@ class Desk:
     signer: Signer
     dice: random.Random
     clock: Callable[[], float] = time.time
-    wake_courier: Callable[[], None] = field(default=lambda: None)
 
     def announce(self, topic_arn: str, text: str) -> None:
         """Publish plain text of SES itself to a topic."""
-        with self.store.transaction() as db:
+        with transaction(self.store.db):
             message_id = str(uuid.uuid4())
-            topics.publish(db, self.signer, topic_arn, text, message_id=message_id, at=self.clock())
-        self.wake_courier()
+            topics.publish(self.store.db, self.signer, topic_arn, text, message_id=message_id, at=self.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Call:
 
 def open_desk(config: Config, settings: Settings) -> Desk:
     """Open the store and verify the identities that the configuration names."""
-    store = Store(config.data / "localses.sqlite3")
+    store = Store(config.data / FILE_NAME)
     dice = random.Random(config.seed)  # noqa: S311 - faults on demand, no secret
     signer = Signer(config.data, config.public_url)
     desk = Desk(config, settings, store, RateBucket(settings), signer, dice)

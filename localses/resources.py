@@ -6,10 +6,10 @@ import re
 from datetime import UTC, datetime
 
 from localses import limits
-from localses.acceptance import ACCOUNT_REASONS
 from localses.desk import Call
 from localses.errors import ServiceError, already_exists, bad_request, not_found
 from localses.model import Json
+from localses.store import ACCOUNT_REASONS
 
 _SET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_DESTINATIONS = 10  # event destinations of one configuration set

@@ -1,16 +1,15 @@
-"""What came of the courier's work, written down at the desk."""
+"""What came of the courier's work, written down."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from dataclasses import dataclass, field
 
 import orjson
 
 from localses import store
-from localses.acceptance import suppressed_reasons
-from localses.desk import Desk
 from localses.envelopes import Post
 from localses.events import Event, feedback_id
 from localses.fates import simulator_name
@@ -49,15 +48,15 @@ def backoff(attempts: int) -> float:
     return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (attempts - 1))
 
 
-def write(desk: Desk, finished: list[Done], delivered: list[tuple[Waiting, bool]]) -> None:
-    """Write down what came of events and posts, in one transaction at the desk."""
-    now = desk.clock()
-    with desk.store.transaction() as db:
+def write(db: sqlite3.Connection, finished: list[Done], delivered: list[tuple[Waiting, bool]]) -> None:
+    """Write down what came of events and posts, in one transaction."""
+    now = time.time()
+    with store.transaction(db):
         for done in finished:
             for post in done.retries:
                 enqueue(db, post, now, attempts=1, due_at=now + backoff(1))
             _note_act(db, done, now)
-            _suppress(desk, db, done.event)
+            _suppress(db, done.event)
         db.executemany("UPDATE event SET done_at = ? WHERE id = ?", [(now, done.event.id) for done in finished])
         for waiting, arrived in delivered:
             _settle_post(db, waiting, now, arrived=arrived)
@@ -88,14 +87,14 @@ def _note_act(db: sqlite3.Connection, done: Done, now: float) -> None:
         )
 
 
-def _suppress(desk: Desk, db: sqlite3.Connection, event: Event) -> None:
+def _suppress(db: sqlite3.Connection, event: Event) -> None:
     """Put hard bounces and complaints on the account's suppression list, as SES does."""
     reason = {"BOUNCE": "BOUNCE", "COMPLAINT": "COMPLAINT"}.get(event.kind)
     if reason is None or event.recipient is None or simulator_name(event.recipient) is not None:
         return
     if event.kind == "BOUNCE" and event.detail != "Permanent/General":
         return
-    if reason not in suppressed_reasons(desk, None):
+    if reason not in store.suppressed_reasons(db, None):
         return
     message = store.message(db, event.message)
     if message is not None:

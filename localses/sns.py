@@ -19,6 +19,7 @@ from localses.desk import Desk
 from localses.envelopes import Subscription
 from localses.errors import ServiceError
 from localses.sigv4 import SignedRequest, verify
+from localses.store import transaction
 
 logger = logging.getLogger("localses")
 
@@ -73,15 +74,13 @@ class SnsDoor:
         action = params.get("Action", "")
         try:
             params["_Region"], params["_Signed"] = self._verified(request, action)
-            with self._desk.store.transaction():
+            with transaction(self._desk.store.db):
                 result = self._operations.get(action, _unknown)(params)
         except ServiceError as error:
             return _error(error)
         except Exception:
             logger.exception("localses.sns_failed")
             return _error(ServiceError("InternalError", "Local SES failed; see its log.", status=500))
-        self._desk.store.version += 1
-        self._desk.wake_courier()
         body = f"<{action}Result>{result}</{action}Result>" if result else ""
         return _xml(200, f"{action}Response", body)
 

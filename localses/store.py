@@ -20,6 +20,8 @@ import orjson
 
 from localses.model import Json
 
+FILE_NAME = "localses.sqlite3"
+ACCOUNT_REASONS = ["BOUNCE", "COMPLAINT"]  # what a new account suppresses
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS content (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS submission (
@@ -64,6 +66,18 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return db
 
 
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what happens inside, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
 class Store:
     """The file and its one writing connection. Only the desk's thread may use it."""
 
@@ -73,23 +87,11 @@ class Store:
         self.db = connect(path)
         self.db.executescript(_SCHEMA)
         self._content_ids: OrderedDict[bytes, int] = OrderedDict()
-        self.version = 0  # of the resources; who caches them compares it
 
     def close(self) -> None:
         """Fold the write-ahead log back into the file and close it."""
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit what happens inside, or nothing of it."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.db
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
 
     def content_id(self, content: Json) -> int:
         """Return the id of this constant content, storing it when it is new."""
@@ -107,15 +109,14 @@ class Store:
 
     def forget_messages(self) -> None:
         """Delete every message with its events and the usage of the day; resources stay."""
-        with self.transaction() as db:
+        with transaction(self.db):
             for table in ("event", "message", "submission", "content", "outbox", "usage"):
-                db.execute(f"DELETE FROM {table}")
+                self.db.execute(f"DELETE FROM {table}")
         self._content_ids.clear()
 
     def resource(self, kind: str, name: str) -> Json | None:
         """Return one resource (identity, template, topic, …) by its name."""
-        row = self.db.execute("SELECT body FROM resource WHERE kind = ? AND name = ?", (kind, name)).fetchone()
-        return None if row is None else _loads(row["body"])
+        return resource(self.db, kind, name)
 
     def resources(self, kind: str, prefix: str = "") -> list[tuple[str, Json, float]]:
         """Return (name, body, created at) of a kind, sorted by name."""
@@ -132,13 +133,25 @@ class Store:
             " ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
             (kind, name, orjson.dumps(body), at),
         )
-        self.version += 1
 
     def delete_resource(self, kind: str, name: str) -> bool:
         """Delete a resource and say whether it was there."""
-        deleted = self.db.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name)).rowcount == 1
-        self.version += 1
-        return deleted
+        return self.db.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name)).rowcount == 1
+
+
+def resource(db: sqlite3.Connection, kind: str, name: str) -> Json | None:
+    """Return one resource by its name."""
+    row = db.execute("SELECT body FROM resource WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    return None if row is None else _loads(row["body"])
+
+
+def suppressed_reasons(db: sqlite3.Connection, configuration_set: Json | None) -> list[str]:
+    """Return the reasons for which addresses are suppressed: the configuration set's, else the account's."""
+    options = (configuration_set or {}).get("SuppressionOptions") or {}
+    if options.get("SuppressedReasons") is not None:
+        return list(options["SuppressedReasons"])
+    account = resource(db, "account", "suppression") or {}
+    return list(account.get("SuppressedReasons", ACCOUNT_REASONS))
 
 
 def _loads(body: bytes) -> Json:
