@@ -1,0 +1,71 @@
+"""Lists that people opt in to."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext as _
+
+from amazonsender.core.errors import Conflict, InvalidInput
+from organizations.models import Organization
+from subscribers.models import ConsentRecord, Import, List, Subscription, Suppression
+from subscribers.models.imports import ImportState
+from subscribers.values import clean_line
+
+# What belongs to a list and goes with it, or merely remembers it.
+_OWN = (Subscription, Suppression, ConsentRecord, Import)
+_FINAL_STATES = ("sent", "cancelled", "done", "finished")
+
+
+def create_list(*, organization: Organization, name: str, description: str = "", is_public: bool = True) -> List:
+    """Create a list. Raises Conflict when the name is taken."""
+    title = clean_line(name)
+    if not title or len(title) > 120:
+        raise InvalidInput(_("A list needs a name of at most 120 characters."))
+    try:
+        with transaction.atomic():
+            return List.objects.create(
+                organization=organization, name=title, description=clean_line(description)[:300], is_public=is_public
+            )
+    except IntegrityError:
+        raise Conflict(_("There is already a list with this name.")) from None
+
+
+@transaction.atomic
+def delete_list(*, mailing_list: List) -> None:
+    """Delete a list with its subscriptions. The people stay.
+
+    Raises Conflict while anything still refers to it: an audience that loses its list must never widen.
+    """
+    locked = List.objects.select_for_update().get(pk=mailing_list.pk)
+    if Import.objects.filter(
+        list=locked, state__in=[ImportState.QUEUED, ImportState.READING, ImportState.MERGING]
+    ).exists():
+        raise Conflict(_("An import is filling this list right now."))
+    users = list_users(mailing_list=locked)
+    if users:
+        raise Conflict(
+            _("“%(list)s” is used by %(users)s. Take it out there first.")
+            % {"list": locked.name, "users": ", ".join(users)}
+        )
+    Subscription.objects.filter(list=locked)._raw_delete(using="default")  # a million rows
+    locked.delete()
+
+
+def list_users(*, mailing_list: List, limit: int = 3) -> list[str]:
+    """Name what is going to use the list: rows of other apps that refer to it and aren't over yet.
+
+    The apps above are found by introspection of their foreign and many-to-many keys, since this one must not import
+    them. A row whose `state` is final has its audience frozen and doesn't care any more.
+    """
+    found: list[str] = []
+    for relation in List._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, models.ForeignObjectRel) or relation.related_model in _OWN:
+            continue
+        model = relation.related_model
+        if isinstance(model, str) or model._meta.auto_created:
+            continue  # the table between two models is seen through its many-to-many field
+        rows = model._default_manager.filter(**{relation.field.name: mailing_list})
+        if any(field.name == "state" for field in model._meta.get_fields()):
+            rows = rows.exclude(state__in=_FINAL_STATES)
+        found.extend(f"{model._meta.verbose_name} “{row}”" for row in rows[:limit])
+    return found[:limit]
