@@ -82,11 +82,13 @@ class _Stream:
         return block
 
     def rest(self) -> bytes:
-        parts, have = [self.buffer], len(self.buffer)
-        while part := self._receive():
+        parts: list[bytes] = []
+        have, part = 0, self.buffer
+        while part or not parts:
             parts.append(part)
             have += len(part)
             _check_size(have)
+            part = self._receive()
         self.buffer = b""
         return b"".join(parts)
 

@@ -95,11 +95,13 @@ def check_address(address: str) -> None:
 
 def check_data(data: Sequence[str]) -> None:
     """Raise PermanentError when the encoded slot values of one recipient are too long."""
-    for place, text in enumerate(data, start=1):
-        if len(text) > DATA_CHARACTERS:
-            raise PermanentError(
-                f"entry {place}: template data of {len(text)} characters, SES takes {DATA_CHARACTERS} per recipient"
-            )
+    sizes = [len(text) for text in data]
+    longest = max(sizes)
+    if longest > DATA_CHARACTERS:
+        place = sizes.index(longest) + 1
+        raise PermanentError(
+            f"entry {place}: template data of {longest} characters, SES takes {DATA_CHARACTERS} per recipient"
+        )
 
 
 def check_email(email: OutgoingEmail) -> frozenset[str]:

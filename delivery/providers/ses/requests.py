@@ -139,8 +139,7 @@ def _data(entries: Sequence[Entry]) -> list[str]:
         data = [orjson.dumps(entry.values).decode() for entry in entries]
     except orjson.JSONEncodeError as error:
         raise PermanentError(f"a value cannot be encoded: {error}") from error
-    if max(map(len, data)) > limits.DATA_CHARACTERS:
-        limits.check_data(data)
+    limits.check_data(data)
     return data
 
 
