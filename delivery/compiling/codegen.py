@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from delivery.compiling.contract import Tokens
-from delivery.compiling.escaping import ESCAPES, LINK_OPEN, MANAGE, TRACK, to_text
+from delivery.compiling.escaping import ESCAPES, HTML_SPECIAL, LINK_OPEN, MANAGE, TRACK, to_text
 from delivery.compiling.linking import SignRemainder, finish_links, tracked_remainder
 from delivery.compiling.logic import Unit
 from delivery.compiling.slots import Slot
@@ -19,13 +19,8 @@ from delivery.compiling.variables import Person, Source, full_name
 
 Values = Callable[[Person, Tokens], dict[str, str]]
 
-# Letters and digits need no escaping here, and isalnum() is ten times cheaper than looking for what does.
-_SHORTCUTS = {
-    "html": "{0}.isalnum()",
-    "plain": "{0}.isalnum()",
-    "subject": "{0}.isalnum()",
-    "urlpart": "{0}.isalnum() and {0}.isascii()",
-}
+# Letters and digits need no escaping, and isalnum() costs a quarter of looking for what does.
+_SHORTCUTS = {"subject": "{0}.isalnum()", "urlpart": "{0}.isalnum() and {0}.isascii()"}
 
 
 class Generator:
@@ -34,7 +29,12 @@ class Generator:
     def __init__(self, units: Sequence[Unit], sign: SignRemainder | None) -> None:
         self._units = units
         self._sign = sign
-        self._bound: dict[str, object] = {"text": str, "empty": {}, "full_name": full_name}
+        self._bound: dict[str, object] = {
+            "text": str,
+            "empty": {},
+            "full_name": full_name,
+            "special": HTML_SPECIAL.search,
+        }
         self._lines: list[str] = []
         self._names: dict[object, str] = {}
 
@@ -45,7 +45,8 @@ class Generator:
             [
                 "def values(person, tokens):",
                 "track, manage = tokens",
-                "attributes = person.get('attributes') or empty",
+                "attribute = (person.get('attributes') or empty).get",
+                "field = person.get",
                 *self._lines,
                 f"return {{{', '.join(entries)}}}",
             ]
@@ -84,19 +85,23 @@ class Generator:
     def _source(self, source: Source) -> str:
         kind, name = source
         if kind == "whole":
-            return "attributes"
+            return "(person.get('attributes') or empty)"
         if source == ("field", "name"):
             return self._once(source, lambda variable: f"{variable} = full_name(person)")
-        holder = "person" if kind == "field" else "attributes"
-        return self._once(source, lambda variable: f"{variable} = {holder}.get({self._bind(name)})")
+        return self._once(source, lambda variable: f"{variable} = {kind}({self._bind(name)})")
 
     def _value(self, source: Source, position: str, default: str | None) -> str:
         read = self._source(source)
         escape = self._bind(_escape_with(position, default))
-        shortcut = _SHORTCUTS.get(position)
-        if shortcut is None:
+        if position in ("html", "plain"):
+            test = self._once(
+                ("safe", source),
+                lambda variable: f"{variable} = {read}.__class__ is text and ({read}.isalnum() or {read} != '' and not special({read}))",
+            )
+        elif position in _SHORTCUTS:
+            test = f"{read}.__class__ is text and {_SHORTCUTS[position].format(read)}"
+        else:
             return self._once((source, position, default), lambda variable: f"{variable} = {escape}({read})")
-        test = f"{read}.__class__ is text and {shortcut.format(read)}"
         return self._once(
             (source, position, default), lambda variable: f"{variable} = {read} if {test} else {escape}({read})"
         )
@@ -112,6 +117,8 @@ class Generator:
 
     def _logic(self, unit: int, output: int) -> str:
         outputs = self._once(("unit", unit), lambda variable: self._unit(unit, variable))
+        if not self._units[unit].marked:
+            return f"{outputs}[{output}]"
         finish = self._bind(_finish(self._sign))
         return self._once(
             ("output", unit, output),
@@ -136,7 +143,12 @@ class Generator:
 def _escape_with(position: str, default: str | None) -> Callable[[object], str]:
     escape = ESCAPES[position]
     if default is None:
-        return lambda value: escape(value if value.__class__ is str else to_text(value))
+
+        def write(value: object) -> str:
+            # Digits need no escaping anywhere.
+            return str(value) if value.__class__ is int else escape(to_text(value))
+
+        return write
     fallback = escape(default)
 
     def apply(value: object) -> str:

@@ -95,7 +95,11 @@ def inline_styles(document: Document, events: Sequence[Event]) -> Document:
             pieces.append(Piece("verbatim", text, event.start))
             text = f"<!--{chr(FIRST + len(pieces) - 1)}-->"
         chunks.append(text)
-    inlined = _INLINER.inline("".join(chunks))
+    html = "".join(chunks)
+    if not any(event.kind == "open" and event.name in ("html", "head", "body") for event in events):
+        # A parser would leave tags that begin a fragment outside of the body that it makes up.
+        html = f"<html><head></head><body>{html}</body></html>"
+    inlined = _INLINER.inline(html)
     doctype = _DOCTYPE.search(document.html)
     written = doctype.group() if doctype else "<!DOCTYPE html>"
     found = _DOCTYPE.search(inlined)

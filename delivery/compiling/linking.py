@@ -8,7 +8,6 @@ Scheme and host are constant always, so a click can lead nowhere else.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -31,7 +30,7 @@ def decode_remainder(encoded: str) -> str | None:
     """Read what `encode_remainder` wrote; None for anything else."""
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
 
 

@@ -14,12 +14,14 @@ from liquid.output import LimitedStringIO
 from liquid.undefined import Undefined
 
 from delivery.compiling.contract import RenderError
+from delivery.compiling.escaping import MANAGE, TRACK
 from delivery.compiling.language import INTERNAL, Language, references
 from delivery.compiling.parts import Item, to_tokens
-from delivery.compiling.variables import FIELDS, WHOLE, Person, Source, attributes_of, full_name, source_of
+from delivery.compiling.variables import FIELDS, URLS, WHOLE, Person, Source, attributes_of, full_name, source_of
 
 _MEMO_ENTRIES = 4_096
 _MEMO_CHARACTERS = 2_000_000
+_MARKS = re.compile(rf"[{TRACK}{MANAGE}]|\b(?:{'|'.join(URLS)})\b")
 _CLOCK = re.compile(r"\b(?:now|today)\b")
 
 
@@ -46,6 +48,7 @@ class Unit:
         self._characters = 0
         self.sources = _sources(groups)
         # What a block shows of the clock must not be remembered.
+        self.marked = _is_marked(groups)
         self.memorable = not any(_CLOCK.search(_expressions(group)) for group in groups)
 
     def run(self, key: tuple[object, ...], person: Person) -> tuple[str, ...]:
@@ -101,6 +104,11 @@ def _sources(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
         if source is not None:
             found[source] = None
     return tuple(found)
+
+
+def _is_marked(groups: Sequence[Sequence[Item]]) -> bool:
+    """Tell whether the outputs may hold marks that stand for tokens."""
+    return any(item[0] == "l" or _MARKS.search(" ".join(item[1:])) for group in groups for item in group)
 
 
 def _expressions(items: Sequence[Item]) -> str:

@@ -14,13 +14,20 @@ from typing import Final, NamedTuple
 
 from delivery.compiling.document import PLACEHOLDER, Document
 from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
-from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, Piece
+from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, Piece, read_expression
 from delivery.compiling.report import Report
 
 URL_ATTRIBUTES: Final = frozenset(
     {"href", "src", "background", "action", "formaction", "poster", "cite", "longdesc", "xlink:href", "data", "srcset"}
 )
 _BLOCK_ENDS = frozenset(BLOCK_TAGS.values())
+_BETWEEN_CELLS = frozenset(
+    {
+        *((kind, name) for kind in ("open", "close") for name in ("tr", "tbody", "thead", "tfoot")),
+        *(("close", name) for name in ("td", "th", "caption", "colgroup")),
+        ("open", "table"),
+    }
+)
 _CSS_VALUE = re.compile(r"(?:^|;)\s*[^;:]*:[^;:\"'()\\]*\Z")
 
 
@@ -60,6 +67,17 @@ class Places:
         return Place("declaration" if event.kind == "condition" else event.kind, (event.kind, index))
 
 
+    def is_between_cells(self, position: int) -> bool:
+        """Tell whether text stands directly in a table, where parsers move it out."""
+        index = bisect.bisect_right(self._starts, position) - 1
+        if self._events[index].kind != "text":
+            return False
+        before = next((event for event in self._events[index - 1 :: -1] if event.kind in ("open", "close")), None)
+        if before is None or not index:
+            return False
+        return (before.kind, before.name) in _BETWEEN_CELLS
+
+
 def placeholders(document: Document) -> Iterator[tuple[int, Piece]]:
     """List placeholders with their positions."""
     for found in PLACEHOLDER.finditer(document.html):
@@ -73,6 +91,13 @@ def check_positions(document: Document, events: Sequence[Event], report: Report)
     for position, piece in placeholders(document):
         place = places.find(position)
         _check_place(document, place, piece, position, report)
+        if piece.kind == "output" and places.is_between_cells(position):
+            report.block(
+                "moved",
+                "HTML allows no text at this place, so this Liquid would end up elsewhere.",
+                start=piece.start,
+                hint="Inside a table put it into a cell.",
+            )
         if piece.kind != "tag":
             continue
         if piece.name in BLOCK_TAGS:
@@ -106,6 +131,13 @@ def _check_place(document: Document, place: Place, piece: Piece, position: int, 
             "Liquid can't stand between the attributes of a tag.",
             start=piece.start,
             hint="Put it into an attribute's quoted value, or around the whole element.",
+        )
+    elif piece.kind == "output" and place.kind != "text" and read_expression(piece.text).raw:
+        report.block(
+            "raw_slot",
+            "“| raw” works only in the document's text, not in attributes.",
+            start=piece.start,
+            hint="Take “| raw” out here.",
         )
     elif place.attribute is not None:
         _check_attribute(document, place.attribute, piece, position, report)
