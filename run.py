@@ -5,8 +5,6 @@ Standard library only, and readable by old Pythons too, so that they can say wha
 lists the verbs; what they do once the packages are there is in ``amazonsender/embedded``.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import importlib.util
@@ -41,7 +39,7 @@ VERBS = {
 }
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: "list[str]") -> None:
     """Make sure that the packages are there, then hand over to the embedded launcher."""
     listing = "\n".join(f"  {verb:<7} {meaning}" for verb, meaning in VERBS.items())
     parser = argparse.ArgumentParser(
@@ -135,7 +133,7 @@ def lock_hash(name: str) -> str:
     return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes()).hexdigest()
 
 
-def installed_locks() -> list[str]:
+def installed_locks() -> "list[str]":
     """Return the fingerprints of the lock files that .venv satisfies."""
     return STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
 

@@ -46,6 +46,15 @@ class Console:
         for text in self.last.get(name, ()) if self.quiet else ():
             self._write(name, text, TROUBLE, show=True, log=False)
 
+    def go_silent(self) -> None:
+        """Write to the log alone from here on, as whoever read the stream has gone (`make demo | head`).
+
+        The descriptor itself is turned away: what the stream still holds would fail once more when Python ends.
+        """
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+
     def _write(self, name: str, text: str, colour: int, *, show: bool, log: bool = True) -> None:
         width = max(len(known) for known in (*self.names, "stack"))
         prefix = f"{name:<{width}} |"

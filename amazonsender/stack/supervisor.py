@@ -4,7 +4,6 @@ One thread and one loop: read what the processes print, start again what has die
 the supervisor, whether it is asked to end or killed.
 """
 
-import os
 import selectors
 import signal
 import subprocess
@@ -73,8 +72,7 @@ class Supervisor:
                 self._restart_dead()
                 code = self._continue_afterwards() if self._answered else self._wait_for_answers()
         except BrokenPipeError:
-            # Whoever read the log has gone, e.g. `make demo | head`. The rest is written to the file alone.
-            self._console.stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - kept to the end
+            self._console.go_silent()
         finally:
             self._end_all()
         return code or 0

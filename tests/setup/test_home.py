@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,15 +68,15 @@ def test_only_one_process_has_the_folder_and_others_learn_which(home: Home) -> N
     assert home.lock_holder() is None
 
 
-def test_a_folder_named_by_the_person_is_made_and_closed_to_others(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for folder in (tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+def test_a_folder_named_by_the_person_is_made_and_closed_to_others() -> None:
+    # Not pytest's tmp_path, which the unprivileged user can't pass through.
+    with tempfile.TemporaryDirectory(prefix="amazonsender-test-") as folder:
+        Path(folder).chmod(0o755)
 
-    home = find_home(tmp_path / "data")
+        home = find_home(Path(folder) / "data")
 
-    assert home.path == tmp_path / "data"
-    assert stat.S_IMODE(home.path.stat().st_mode) & 0o066 == 0
+        assert home.path == Path(folder) / "data"
+        assert stat.S_IMODE(home.path.stat().st_mode) & 0o066 == 0
 
 
 def test_a_folder_below_a_closed_one_cannot_be_reached_by_the_unprivileged_user(tmp_path: Path) -> None:
