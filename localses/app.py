@@ -15,9 +15,10 @@ import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from localses import records
+from localses import inbox, records
 from localses.api import Answer, SesDoor
 from localses.config import Config, Settings, SettingsError
 from localses.courier_process import CourierProcess
@@ -107,8 +108,10 @@ async def ses(request: Request) -> Response:
     return to_response(answer)
 
 
-async def sns(request: Request) -> Response:
-    """Answer a call of SNS, or a link of one of its messages."""
+async def front(request: Request) -> Response:
+    """Answer a call of SNS, or a link of one of its messages; otherwise show the inbox."""
+    if request.method != "POST" and "Action" not in request.query_params:
+        return await inbox.index(request)
     running = program(request)
     signed = signed_request(request, await request.body())
     return to_response(await running.at_desk(partial(running.sns.answer, signed)))
@@ -137,6 +140,9 @@ async def settings(request: Request) -> Response:
     if not is_local(request):
         return JSONResponse({"error": "Only from this machine."}, 403)
     if request.method == "POST":
+        # A web page elsewhere could post a form here, but not JSON.
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return JSONResponse({"error": "Settings are application/json."}, 415)
         try:
             values = orjson.loads(await request.body())
             if not isinstance(values, dict):
@@ -191,13 +197,17 @@ def create_app(config: Config, settings_now: Settings) -> Starlette:
         await running.stop()
 
     routes = [
-        Route("/", sns, methods=["POST"]),
+        Route("/", front, methods=["GET", "POST"]),
+        Route("/messages/{number:int}", inbox.message),
+        Route("/messages/{number:int}/html", inbox.message_html),
+        Route("/messages/{number:int}/raw", inbox.message_raw),
         Route("/SimpleNotificationService-{name}.pem", certificate),
         Route("/health", health),
         Route("/v2/email/{rest:path}", ses, methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/_localses/settings", settings, methods=["GET", "POST"]),
         Route("/_localses/messages", messages, methods=["GET", "DELETE"]),
         Route("/_localses/stats", stats),
+        Mount("/static", StaticFiles(directory=inbox.HERE / "static")),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 

@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
-import urllib3
 
 from localses import store
 from localses.envelopes import Post, Signer, Subscription
 from localses.events import Event, build
+from localses.posting import Poster
 from localses.readers import Readers
 from localses.settling import Done, Waiting, write
 from localses.topics import subscribers
@@ -34,7 +34,6 @@ READERS = 4
 WINDOW = 256  # events in hand at once
 READS = 32  # and acts of readers
 TICK = 0.02  # seconds between two looks into the store
-POST_TIMEOUT = 15.0  # as SNS waits
 
 
 class Routes:
@@ -85,7 +84,7 @@ class Courier:
         self._busy_reads: set[int] = set()
         self._busy_posts: set[int] = set()
         self._local = threading.local()
-        self._http = urllib3.PoolManager(maxsize=POSTERS, retries=False, timeout=urllib3.Timeout(POST_TIMEOUT))
+        self._poster = Poster()
         self._readers = Readers()
         self._posters = ThreadPoolExecutor(POSTERS, thread_name_prefix="poster")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="reading")
@@ -177,7 +176,7 @@ class Courier:
                 for target in targets:
                     message_id = self._signer.message_id(event.id, target.topic_arn)
                     post = self._signer.notification(target, message_id=message_id, message=text, at=time.time())
-                    if not self._deliver(post):
+                    if not self._poster.deliver(post):
                         done.retries.append(post)
         except Exception:
             # An event that cannot be built must not come back for ever; the log says which it was.
@@ -185,17 +184,7 @@ class Courier:
         self._finished.append(done)
 
     def _repeat(self, waiting: Waiting) -> None:
-        self._delivered.append((waiting, self._deliver(waiting.post)))
-
-    def _deliver(self, post: Post) -> bool:
-        """Post once. As SNS does, anything from 200 to 499 is final; only 5xx and silence are tried again."""
-        try:
-            response = self._http.request("POST", post.endpoint, body=post.body, headers=post.headers, redirect=False)
-        except urllib3.exceptions.HTTPError:
-            return False
-        if 400 <= response.status < 500:
-            logger.warning("localses.post_refused", extra={"status": response.status, "endpoint": post.endpoint})
-        return response.status < 500
+        self._delivered.append((waiting, self._poster.deliver(waiting.post)))
 
     def _read(self, event: Event, *, tracked: bool) -> None:
         done = Done(event, tracked=tracked)
