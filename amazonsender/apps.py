@@ -15,4 +15,4 @@ class ProjectConfig(AppConfig):
     label = "amazonsender"
 
     def ready(self) -> None:
-        from amazonsender import checks  # noqa: F401, PLC0415 - registers the system checks
+        from amazonsender import checks  # noqa: F401 - registers the system checks

@@ -15,7 +15,9 @@ from django.utils.translation import gettext_lazy as lazy
 from unfold.dataclasses import SearchResult
 
 from organizations.admin.jump import find_jumps
-from organizations.requests import allowed
+from organizations.admin.shell import BADGES, current_health
+from organizations.models import User
+from organizations.requests import allowed, member_of
 from organizations.selectors.members import list_organizations
 
 
@@ -44,9 +46,7 @@ NAVIGATION: Final[tuple[tuple[Promise | None, tuple[Entry, ...]], ...]] = (
             Entry(lazy("Subscribers"), "group", "admin:subscribers_subscriber_changelist", "subscriber:view"),
             Entry(lazy("Lists"), "list_alt", "admin:subscribers_list_changelist", "list:view"),
             Entry(lazy("Imports"), "upload_file", "admin:imports", "subscriber:import"),
-            Entry(
-                lazy("Suppressions"), "block", "admin:subscribers_suppression_changelist", "suppression:view"
-            ),
+            Entry(lazy("Suppressions"), "block", "admin:subscribers_suppression_changelist", "suppression:view"),
         ),
     ),
     (
@@ -69,6 +69,14 @@ NAVIGATION: Final[tuple[tuple[Promise | None, tuple[Entry, ...]], ...]] = (
 )
 
 
+BOTTOM: Final = (
+    "admin:index",
+    "admin:campaigns_campaign_changelist",
+    "admin:subscribers_subscriber_changelist",
+    "admin:messages",
+)
+
+
 def _link(route: str) -> str | None:
     try:
         return reverse(route)
@@ -78,6 +86,7 @@ def _link(route: str) -> str | None:
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the navigation of whoever asks, as Unfold wants it."""
+    member = member_of(request)
     home = reverse("admin:index")
     groups = []
     for title, entries in NAVIGATION:
@@ -87,25 +96,49 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             if link is None or not allowed(request, entry.permission):
                 continue
             active = request.path == home if link == home else request.path.startswith(link)
-            items.append({"title": entry.title, "icon": entry.icon, "link": link, "active": active})
+            count = BADGES[entry.route](member) if entry.route in BADGES else 0
+            items.append({"title": entry.title, "icon": entry.icon, "link": link, "active": active, "count": count})
         if items:
             groups.append({"title": title, "items": items})
     return groups
 
 
+def bottom_navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the four entries of the bar at the bottom of a phone."""
+    items = {item["link"]: item for group in sidebar(request) for item in group["items"]}
+    return [items[link] for link in map(_link, BOTTOM) if link in items]
+
+
 def unfold_context(request: HttpRequest) -> dict[str, Any]:
     """Return what our shell needs, and empty what Unfold would print as an inline style."""
-    member = getattr(request, "member", None)
-    return {
+    context: dict[str, Any] = {
         "colors": None,
         "border_radius": None,
         "templates": {"navigation": "as/nav.html"},
-        "member": member,
-        "organization": member.organization if member else None,
-        "organizations": list_organizations(member.user) if member else [],
         "is_dry_run_installation": settings.SENDING_MODE == "dry_run",
-        "languages": settings.LANGUAGES,
+        "member": getattr(request, "member", None),
     }
+    if context["member"] is not None:
+        context |= _member_context(request)
+    return context
+
+
+def _member_context(request: HttpRequest) -> dict[str, Any]:
+    member = member_of(request)
+    return {
+        "organization": member.organization,
+        "organizations": list_organizations(member.user),
+        "bottom_navigation": bottom_navigation(request),
+        "sender_health": current_health(member),
+        "user_initials": initials(member.user),
+        "own_language_names": User._meta.get_field("language").choices,
+    }
+
+
+def initials(user: User) -> str:
+    """Two letters for the mark beside a person's name."""
+    letters = (user.first_name[:1] + user.last_name[:1]) or user.email[:1]
+    return letters.upper()
 
 
 def jump_results(request: HttpRequest, term: str) -> list[SearchResult]:

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from organizations.admin.pages import PAGES, current_home
+from amazonsender.core.throttle import seconds_to_wait, too_many_requests
+from amazonsender.navigation import jump_results
+from organizations.admin.forms import PageFormMixin
+from organizations.admin.pages import PAGES, current_home, render_page
+from organizations.models import Member, User
 
 
-class AmazonSenderSite(UnfoldAdminSite):
+class MemberAuthenticationForm(AuthenticationForm):  # type: ignore[misc]  # Unfold is untyped
+    """Lets in whoever belongs to an organization; Django's form would ask for its staff flag."""
+
+    def confirm_login_allowed(self, user: User) -> None:
+        if not Member.objects.filter(user=user).exists():
+            raise forms.ValidationError(
+                _("You belong to no organization any more. An owner can let you in again."), code="no_organization"
+            )
+
+
+class OwnPasswordForm(PageFormMixin, PasswordChangeForm):
+    """Asks for the old password only where there is one."""
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        if not user.has_usable_password():
+            del self.fields["old_password"]
+
+
+class AmazonSenderSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold is untyped
     """Unfold's site with our door, our pages and a search that stays inside one organization."""
 
+    login_form = MemberAuthenticationForm
     enable_nav_sidebar = True
+    site_url = None
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in who is a member of an organization; each page then asks for its own permission."""
@@ -28,5 +64,43 @@ class AmazonSenderSite(UnfoldAdminSite):
         home = current_home()
         if home is not None:
             return home(request)
-        response: HttpResponse = super().index(request, extra_context)
+        return render_page(request, "as/home_empty.html", title=gettext("Home"))
+
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """There are no apps in the marketer's world: the sidebar is the index."""
+        return self.index(request)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        wait = seconds_to_wait(request, group="login", rate="20/m") if request.method == "POST" else None
+        if wait is not None:
+            return too_many_requests(wait)
+        response: HttpResponse = super().login(request, extra_context)
         return response
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Set one's password; who came by a link and has none yet isn't asked for an old one."""
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            template_name="organizations/password.html",
+            extra_context={**self.each_context(request), "title": _("Your password")},
+        )
+        return cast(HttpResponse, view(request))
+
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        messages.success(request, _("Your password is changed. Other devices are signed out."))
+        return redirect("admin:index")
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Answer Ctrl K.
+
+        Unfold's own search caches by user and term, so that after a switch another organization's names appear; this
+        one keeps nothing, and each search it asks uses an index.
+        """
+        if not self.has_permission(request):
+            raise PermissionDenied
+        term = request.GET.get("s", "").strip().lower()
+        results = Paginator(jump_results(request, term) if term else [], per_page=50)
+        return TemplateResponse(request, "as/jump_results.html", {"results": results.page(1), "term": term})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import models
 from django.utils.translation import gettext as _
 
@@ -21,13 +21,13 @@ def access(queryset: OrganizationQuerySet[M] | models.Manager[M], *, organizatio
     """
     try:
         return queryset.filter(organization_id=organization.pk).get(pk=pk)
-    except (queryset.model.DoesNotExist, ValueError, TypeError, ValidationError, OverflowError):
+    except (ObjectDoesNotExist, ValueError, TypeError, ValidationError, OverflowError):
         raise NotFound(_("There is no such page, or it is not yours.")) from None
 
 
-def access_member(*, user: User, organization_id: object) -> Member:
+def access_member(*, user: User, organization_id: int | str | None) -> Member:
     """Return the user's membership of the organization. Raises NotFound for everybody else."""
     try:
-        return Member.objects.select_related("organization").get(user=user, organization_id=organization_id)
+        return Member.objects.select_related("organization").get(user=user, organization_id=organization_id or 0)
     except (Member.DoesNotExist, ValueError, TypeError, OverflowError):
         raise NotFound(_("There is no such organization, or you are not in it.")) from None

@@ -33,7 +33,7 @@ def organization_of(request: HttpRequest) -> Organization:
 
 def user_of(request: HttpRequest) -> User:
     """Return the user who asks. Raises PermissionDenied for a stranger."""
-    return cast(User, member_of(request).user)
+    return member_of(request).user
 
 
 def allowed(request: HttpRequest, permission: str) -> bool:

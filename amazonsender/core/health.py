@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from kombu import Connection
 logger = structlog.get_logger(__name__)
 
 KEPT_SECONDS: Final = 1.0  # a load balancer with many nodes must not become load of its own
-TIMEOUT_SECONDS: Final = 2.0
+TIMEOUT_SECONDS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def ready(request: HttpRequest) -> HttpResponse:
     return _answer(body, status=200 if is_ready else 503)
 
 
-def _answer(body: dict[str, object], *, status: int) -> JsonResponse:
-    response = JsonResponse(body, status=status)
+def _answer(body: Mapping[str, object], *, status: int) -> JsonResponse:
+    response = JsonResponse(dict(body), status=status)
     response.headers["Cache-Control"] = "no-store"
     return response

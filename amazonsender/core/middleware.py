@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+import re
 import time
+import uuid
 from collections.abc import Callable
+from typing import Final
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 logger = structlog.get_logger("http.access")
 
+PLAUSIBLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
+QUIET_ROUTES: Final = frozenset({"health", "health/live", "health/ready"})
+PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
+
 
 class RequestLogMiddleware:
-    """Log method, route, status, milliseconds and the organization of every request."""
+    """Log method, route, status, milliseconds and organization of every request, and give it an id.
+
+    The id is on every event that is logged meanwhile and in the answer's X-Request-ID. A proxy's own is kept where
+    proxies are trusted. Health probes and static files log at DEBUG.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
+        request_id = _request_id(request)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self.get_response(request)
-        match = request.resolver_match
-        organization = getattr(request, "organization", None)
-        logger.info(
-            "http.request",
-            method=request.method,
-            route=match.route if match else "",
-            status=response.status_code,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            organization=organization.pk if organization else None,
-        )
+        response.headers["X-Request-ID"] = request_id
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        _log_access(request, response, ms=round((time.perf_counter() - started) * 1000, 1))
+        structlog.contextvars.clear_contextvars()
         return response
+
+
+def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
+    match = request.resolver_match
+    route = match.route if match else ""
+    if not route and request.path.startswith(settings.STATIC_URL):
+        route = "static"
+    is_quiet = response.status_code < 400 and (route in QUIET_ROUTES or route == "static")
+    organization = getattr(request, "organization", None)
+    log = logger.debug if is_quiet else logger.info
+    log(
+        "http.request",
+        method=request.method,
+        route=route,
+        status=response.status_code,
+        ms=ms,
+        organization=organization.pk if organization else None,
+    )
+
+
+def _request_id(request: HttpRequest) -> str:
+    given: str = request.META.get("HTTP_X_REQUEST_ID", "")
+    if settings.TRUSTED_PROXIES and PLAUSIBLE_ID.fullmatch(given):
+        return given
+    return uuid.uuid4().hex

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amazonsender.core.databases import database_settings
 from amazonsender.core.env import Env
+from amazonsender.core.logging import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -118,6 +119,7 @@ LOG_LEVEL = env.str(
 LOG_FORMAT = env.str(
     "LOG_FORMAT", default="console", choices=("console", "json"), help="console for people, json for machines."
 )
+LOGGING = logging_settings(level=LOG_LEVEL, style=LOG_FORMAT)
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
 
 INSTALLED_APPS = [

@@ -1,0 +1,3 @@
+from organizations.admin import settings, switching, team
+
+__all__ = ["settings", "switching", "team"]

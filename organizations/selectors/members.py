@@ -16,3 +16,8 @@ def member_for_session(*, user: User, organization_id: object) -> Member | None:
 def list_organizations(user: User) -> list[Organization]:
     """Return the organizations a user can switch to, by name."""
     return list(Organization.objects.filter(members__user=user).order_by("name", "pk"))
+
+
+def list_members(organization: Organization) -> list[Member]:
+    """Return the people of an organization in the order they joined."""
+    return list(Member.objects.filter(organization=organization).select_related("user").order_by("pk"))

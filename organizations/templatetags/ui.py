@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from django import template
 from django.utils import formats, translation
@@ -27,7 +27,7 @@ PILLS: Final = {
     "off": "remove",
 }
 
-Number = int | float | Decimal
+Number: TypeAlias = int | float | Decimal
 
 
 @register.simple_tag
@@ -39,7 +39,13 @@ def icon(name: str, classes: str = "") -> SafeString:
 @register.filter
 def n(value: Number | None) -> str:
     """48213 → 48,213 (en) or 48 213 (ru)."""
-    return "" if value is None else formats.number_format(value, use_l10n=True, force_grouping=True)
+    return (
+        ""
+        if value is None
+        else formats.number_format(
+            value, use_l10n=True, force_grouping=True
+        )
+    )
 
 
 @register.filter
@@ -47,7 +53,7 @@ def pct(value: Number | None, digits: int = 1) -> str:
     """38.5 → 38.5% as the language writes it. Rounded first, because number_format cuts off."""
     if value is None:
         return ""
-    number = formats.number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
+    number = formats.number_format(round(float(value), digits), decimal_pos=digits, use_l10n=True)
     return f"{number}\u202f%" if translation.get_language() == "ru" else f"{number}%"
 
 

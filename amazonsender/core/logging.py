@@ -1,0 +1,108 @@
+"""Logs are events with fields: lines for people on a console, JSON for machines. Celery's go the same way."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+REDACTED: Final = "[redacted]"
+SECRET_FIELDS: Final = frozenset(
+    {"password", "secret", "secret_key", "token", "authorization", "cookie", "api_key", "signature"}
+)
+ADDRESS: Final = re.compile(r"[^\s<>\"',;:=(]+@[^\s<>\"',;:)]+")
+
+
+def redact_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Blank what must never stand in a log, should somebody hand it over: secrets, and addresses of people."""
+    for name, value in event.items():
+        if name in SECRET_FIELDS:
+            event[name] = REDACTED
+        elif isinstance(value, str) and "@" in value:
+            event[name] = ADDRESS.sub(REDACTED, value)
+    return event
+
+
+SHARED: Final[list[Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    redact_secrets,
+]
+
+
+class RouteNotPath(logging.Filter):
+    """Say the route's pattern in Django's own records about a request: paths of readers' pages hold tokens.
+
+    Answers below 500 are dropped, since the access event tells them.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", 500) < 500:
+            return False
+        request = getattr(record, "request", None)
+        match = getattr(request, "resolver_match", None)
+        record.msg, record.args = "http.error", ()
+        record.__dict__["route"] = match.route if match else ""
+        return True
+
+
+def logging_settings(*, level: str, style: str) -> dict[str, Any]:
+    """Return Django's LOGGING for a style: "console" or "json"."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "event": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": [*SHARED, structlog.stdlib.ExtraAdder(allow=["route"])],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+            }
+        },
+        "filters": {"route": {"()": RouteNotPath}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "event"}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            "django": {"level": "INFO"},
+            "django.request": {"filters": ["route"]},
+            "django.server": {"handlers": [], "level": "ERROR"},
+            # Their lines about each task are replaced by ours: see task_logging.
+            "celery.app.trace": {"level": "CRITICAL"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+            "django_celery_beat": {"level": "WARNING"},
+            "kombu": {"level": "WARNING"},
+            "urllib3": {"level": "WARNING"},
+            "botocore": {"level": "WARNING"},
+        },
+    }
+
+
+def configure_structlog() -> None:
+    """Send structlog's events through the standard library, where levels and handlers are set."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(style: str) -> list[Processor]:
+    if style == "json":
+        # Without the local variables of each frame: they hold people's addresses and secrets.
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
+        )
+    ]

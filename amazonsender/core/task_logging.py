@@ -1,0 +1,44 @@
+"""One event per task run, in the same log as everything else."""
+
+from __future__ import annotations
+
+import logging.config
+import time
+from typing import Any
+
+import structlog
+from celery import Task, signals
+from django.conf import settings
+
+from amazonsender.core.logging import configure_structlog
+
+logger = structlog.get_logger("celery.task")
+_started: dict[str, float] = {}
+
+
+@signals.setup_logging.connect  # connecting at all keeps Celery from setting up its own
+def use_our_logging(**_options: Any) -> None:
+    logging.config.dictConfig(settings.LOGGING)
+    configure_structlog()
+
+
+@signals.task_prerun.connect
+def bind_task(task_id: str, task: Task[Any, Any], **_options: Any) -> None:
+    """Put the task's name and id on every event that it logs."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    _started[task_id] = time.perf_counter()
+
+
+@signals.task_postrun.connect
+def log_end(task_id: str, state: str | None = None, **_options: Any) -> None:
+    """Log state and milliseconds, at DEBUG: the periodic ones run every second and log what they did themselves."""
+    started = _started.pop(task_id, None)
+    if started is not None:
+        logger.debug("task.finished", state=state or "", ms=round((time.perf_counter() - started) * 1000, 1))
+    structlog.contextvars.clear_contextvars()
+
+
+@signals.task_failure.connect
+def log_failure(exception: BaseException, **_options: Any) -> None:
+    logger.error("task.failed", error=type(exception).__name__, exc_info=exception)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from amazonsender.core.errors import Conflict, InvalidInput
+from organizations.access import access
+from organizations.models import Member, Organization, Role, User
+from organizations.permissions import require
+from organizations.services.audit import record
+
+
+def change_role(*, actor: Member, member_id: int, role: str) -> Member:
+    """Give a member of the actor's organization another role.
+
+    Raises NotFound for a member of another organization, Forbidden without the permission (only owners make or unmake
+    owners), InvalidInput for a role that doesn't exist, Conflict when nobody would own the organization any more.
+    """
+    require(actor, "team:edit")
+    if role not in Role.values:
+        raise InvalidInput(_("There is no such role."))
+    with transaction.atomic():
+        # The lock on the organization makes "the last owner" one question at a time.
+        organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
+        member = access(Member.objects.select_related("user"), organization=organization, pk=member_id)
+        if member.role == role:
+            return member
+        if Role.OWNER in (member.role, role):
+            require(actor, "team:edit_owners")
+        _keep_an_owner(member)
+        before = member.role
+        member.role = role
+        member.save(update_fields=["role"])
+        record(
+            organization=organization,
+            actor=actor.user,
+            action="member.role_changed",
+            target=member,
+            before=before,
+            after=role,
+        )
+    return member
+
+
+def remove_member(*, actor: Member, member_id: int) -> None:
+    """Take somebody out of the actor's organization. Their account and their other organizations stay.
+
+    Raises as `change_role` does.
+    """
+    require(actor, "team:edit")
+    with transaction.atomic():
+        organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
+        member = access(Member.objects.select_related("user"), organization=organization, pk=member_id)
+        if member.role == Role.OWNER:
+            require(actor, "team:edit_owners")
+        _keep_an_owner(member)
+        record(
+            organization=organization,
+            actor=actor.user,
+            action="member.removed",
+            target=member,
+            user=member.user_id,
+            role=member.role,
+        )
+        member.delete()
+
+
+def set_language(*, user: User, language: str) -> None:
+    """Choose the language of the admin for one person. Raises InvalidInput for one we don't speak."""
+    if language not in dict(User._meta.get_field("language").choices or ()):
+        raise InvalidInput(_("There is no such language."))
+    User.objects.filter(pk=user.pk).update(language=language)
+
+
+def _keep_an_owner(member: Member) -> None:
+    if member.role != Role.OWNER:
+        return
+    others = Member.objects.filter(organization_id=member.organization_id, role=Role.OWNER).exclude(pk=member.pk)
+    if not others.exists():
+        raise Conflict(_("Somebody has to own the organization. Make somebody else an owner first."))
