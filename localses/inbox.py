@@ -117,7 +117,9 @@ def _address(query: str, name: str, number: int) -> str:
 
 def list_page(db: sqlite3.Connection, params: dict[str, str], settings: Settings, now: float) -> str:
     """Render the list with the account's state beside it."""
-    changed = {name: value for name, value in settings.as_dict().items() if value != getattr(Settings(), name)}
+    account = {"max_send_rate", "max_24_hour", "sending_enabled", "enforcement_status"}  # shown by themselves
+    default = Settings().as_dict()
+    changed = {name: v for name, v in settings.as_dict().items() if name not in account and v != default[name]}
     return _pages.get_template("inbox.html").render(
         listing=_listing(db, params.get("q", "").strip(), _id(params, "before"), _id(params, "after")),
         stats=records.stats(db),
@@ -151,7 +153,7 @@ def message_page(db: sqlite3.Connection, number: int, params: dict[str, str]) ->
         "SELECT kind, recipient, detail, due_at, done_at FROM event WHERE message = ? ORDER BY due_at, id", (number,)
     ).fetchall()
     return _pages.get_template("message.html").render(
-        listing=_listing(db, params.get("q", "").strip(), number + PAGE // 2, None),
+        listing=_listing(db, params.get("q", "").strip(), number + 8, None),
         selected=number,
         message=message,
         rendered=rendered,

@@ -19,7 +19,10 @@ from localses.store import StoredMessage
 
 # The harmless test string by which SES's documentation lets people see a Reject event.
 _VIRUS = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
-_OWN_HEADERS = frozenset({"x-ses-configuration-set", "x-ses-message-tags", "bcc", "date", "message-id"})
+# Long headers stay whole: the standard library would wrap the addresses in them as encoded words.
+_WIRE = email.policy.SMTP.clone(max_line_length=998)
+_OVERWRITTEN = frozenset({"date", "message-id"})
+_OWN_HEADERS = _OVERWRITTEN | {"x-ses-configuration-set", "x-ses-message-tags", "bcc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def merged_headers(message: StoredMessage) -> list[tuple[str, str]]:
 def render(message: StoredMessage) -> Rendered:
     """Render a stored email. One that SES couldn't render shows its templates instead."""
     content = message.content
-    headers = _standard_headers(message) + merged_headers(message)
+    own = [pair for pair in merged_headers(message) if pair[0].lower() not in _OVERWRITTEN]
+    headers = _standard_headers(message) + own
     if content["kind"] == "raw":
         return _render_raw(message)
     if content["kind"] == "simple":
@@ -147,11 +151,7 @@ def as_mime(message: StoredMessage) -> bytes:
     """Write the email as it would travel."""
     rendered = render(message)
     if message.content["kind"] == "raw":
-        raw = base64.b64decode(message.content["raw"])
-        head, separator, body = raw.partition(b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n")
-        del head
-        lines = "".join(f"{name}: {value}\r\n" for name, value in rendered.headers)
-        return lines.encode("utf-8", "surrogateescape") + (b"\r\n" if separator else b"") + body
+        return _raw_as_sent(message)
     built = _alternative(rendered.subject, rendered.text, rendered.html, rendered.headers)
     for attachment in message.content.get("attachments", []):
         kind, _, subtype = attachment.get("ContentType", "application/octet-stream").partition("/")
@@ -161,18 +161,29 @@ def as_mime(message: StoredMessage) -> bytes:
             subtype=subtype or "octet-stream",
             filename=attachment["FileName"],
         )
-    return built.as_bytes()
+    return built.as_bytes(policy=_WIRE)
+
+
+def _raw_as_sent(message: StoredMessage) -> bytes:
+    parsed = email.message_from_bytes(base64.b64decode(message.content["raw"]), policy=email.policy.compat32)
+    for name in _OWN_HEADERS:
+        del parsed[name]
+    for name, value in _standard_headers(message):
+        if name.lower() in _OVERWRITTEN:
+            parsed[name] = value
+    return parsed.as_bytes()
 
 
 def alternative(subject: str, text: str, html: str) -> bytes:
     """Write a message of these parts without an envelope."""
-    return _alternative(subject, text, html, []).as_bytes()
+    return _alternative(subject, text, html, []).as_bytes(policy=_WIRE)
 
 
 def _alternative(subject: str, text: str, html: str, headers: list[tuple[str, str]]) -> EmailMessage:
-    built = EmailMessage(policy=email.policy.SMTP.clone(max_line_length=None, verify_generated_headers=False))
+    built = EmailMessage(policy=email.policy.SMTP)
     built["Subject"] = subject
     for name, value in headers:
+        del built[name]  # what comes later wins, as where SES overwrites
         built[name] = value
     if text:
         built.set_content(text, cte="quoted-printable")
