@@ -1,5 +1,6 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
+from django.db.models.signals import post_migrate
 
 
 class AdminConfig(DjangoAdminConfig):
@@ -15,4 +16,6 @@ class ProjectConfig(AppConfig):
     label = "amazonsender"
 
     def ready(self) -> None:
-        from amazonsender import checks  # noqa: F401 - registers the system checks
+        from amazonsender import checks, periodic  # noqa: F401 - registers the system checks
+
+        post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

@@ -22,7 +22,8 @@ def enqueue(
 
     def publish() -> None:
         try:
-            task.apply_async(args, countdown=countdown, expires=expires, retry=False)
+            options = {} if expires is None else {"expires": expires}
+            task.apply_async(args, countdown=countdown or 0.0, retry=False, **options)
         except (OperationalError, OSError) as error:
             logger.warning("enqueue.broker_unreachable", task=task.name, error=str(error))
 

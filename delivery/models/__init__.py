@@ -12,7 +12,6 @@ from delivery.models.engine import EngineHome, EngineSlot, MailoutCounter
 from delivery.models.events import (
     DeliveryEvent,
     EventType,
-    Verdict,
     Inbox,
     InboxDead,
     InboxSeen,
@@ -20,6 +19,7 @@ from delivery.models.events import (
     StatEmail,
     StatHour,
     StatLink,
+    Verdict,
 )
 from delivery.models.mailout import Lane, Mailout, MailoutKind, MailoutState, StateReason
 from delivery.models.messages import (

@@ -69,8 +69,10 @@ class Mailout(models.Model):
     list_label = models.CharField(max_length=200, blank=True)  # phrase of List-Id
     preview_subscriber_id = models.BigIntegerField(null=True)  # whose data a test send shows
     rate_limit = models.FloatField(null=True)  # people per second, below the account's own
+    pace_tat = models.DateTimeField(null=True)  # the limiter's clock for rate_limit
     candidates = models.IntegerField(default=0)
     eligible = models.IntegerField(default=0)
+    is_brake_lifted = models.BooleanField(default=False)  # somebody went on in spite of a brake
     pilot_until = models.DateTimeField(null=True)
     frozen_at = models.DateTimeField()
     not_after = models.DateTimeField(null=True)

@@ -1,0 +1,78 @@
+"""Home: a restored backup, a copy or a failed-over standby must not send by itself.
+
+The cluster's system identifier and timeline and the public address are written down when the engine first runs. When one
+of them differs, every account parks until `manage.py confirm_home`: yesterday's backup would mail everybody again.
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+
+from delivery.engine.database import Connection
+from delivery.models import ParkReason
+
+logger = structlog.get_logger(__name__)
+
+_HERE = "SELECT (pg_control_system()).system_identifier, (pg_control_checkpoint()).timeline_id"
+
+
+def check_home(connection: Connection) -> str:
+    """ "" when the database is at home; else what differs. Parks every account while it is away."""
+    here = connection.execute(_HERE).fetchone()
+    if here is None:
+        raise RuntimeError("the database does not tell its system identifier")
+    identifier, timeline = here
+    row = connection.execute(
+        "SELECT system_identifier, timeline, public_url FROM delivery_engine_home WHERE id = 1"
+    ).fetchone()
+    if row is None:
+        confirm_home(connection)
+        return ""
+    differences = []
+    if row[0] != identifier:
+        differences.append("the database is a copy or was restored into another cluster")
+    elif row[1] != timeline:
+        differences.append(f"the database's timeline is {timeline}, not {row[1]}: it was restored or failed over")
+    if row[2] != settings.PUBLIC_URL:
+        differences.append(f"PUBLIC_URL is {settings.PUBLIC_URL}, not {row[2]}")
+    detail = "; ".join(differences)
+    connection.execute(
+        "UPDATE delivery_engine_home SET is_away = %(away)s, detail = %(detail)s WHERE id = 1 AND (is_away, detail) <> (%(away)s, %(detail)s)",
+        {"away": bool(detail), "detail": detail},
+    )
+    if detail:
+        parked = connection.execute(
+            "UPDATE delivery_account_pace SET parked_reason = %s, parked_until = NULL WHERE parked_reason <> %s",
+            [ParkReason.HOME, ParkReason.HOME],
+        )
+        if parked.rowcount:
+            logger.error("delivery.not_at_home", detail=detail, accounts=parked.rowcount)
+    return detail
+
+
+def confirm_home(connection: Connection) -> None:
+    """Write down that this is home, and let accounts go that were parked for it."""
+    identifier, timeline = connection.execute(_HERE).fetchone() or (0, 0)
+    with connection.transaction():
+        connection.execute(
+            """
+            INSERT INTO delivery_engine_home (id, system_identifier, timeline, public_url, confirmed_at, is_away, detail)
+            VALUES (1, %s, %s, %s, clock_timestamp(), false, '')
+            ON CONFLICT (id) DO UPDATE SET system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,
+                public_url = EXCLUDED.public_url, confirmed_at = EXCLUDED.confirmed_at, is_away = false, detail = ''
+            """,
+            [identifier, timeline, settings.PUBLIC_URL],
+        )
+        connection.execute(
+            "UPDATE delivery_account_pace SET parked_reason = '', parked_until = NULL WHERE parked_reason = %s",
+            [ParkReason.HOME],
+        )
+
+
+def unsafe_durability(connection: Connection) -> list[str]:
+    """Server settings with which a crash forgets what was sent; refused on real accounts."""
+    rows = connection.execute(
+        "SELECT name FROM pg_settings WHERE (name = 'fsync' AND setting = 'off') OR (name = 'synchronous_commit' AND setting = 'off')"
+    ).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,246 @@
+"""The limiter: one row per account, shared by all workers, in short transactions of its own.
+
+A generic cell rate algorithm: `mail_tat` is the time at which the mail granted so far will have been due at the
+account's rate, `call_tat` the same for calls. A grant moves both forward; whoever would have to wait longer than its
+lane's horizon gets nothing and comes again. Rates are recipients per second, since that is what SES counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from time import monotonic
+
+from delivery.engine.database import Connection
+from delivery.models import Lane, ParkReason
+
+BURST_SECONDS = 0.1
+GRANT_LIFE_SECONDS = 1.0  # a grant that waits longer after its start is void
+MAX_ENTRIES = 50  # SES: destinations per bulk call
+CAMPAIGN_RESERVE = 0.02  # share of the day kept free for transactional mail
+PROBE_FIRST_SECONDS = 2.0
+PROBE_LONGEST_SECONDS = 300.0
+OUTAGE_STREAK = 3  # ambiguous calls in a row
+HORIZONS = {Lane.TRANSACTIONAL: 5.0, Lane.AUTOMATION: 0.5, Lane.CAMPAIGN: 0.1}
+
+
+@dataclass(slots=True)
+class Grant:
+    """Permission for `left` recipients from `starts_at` (monotonic seconds) on."""
+
+    account_id: int
+    left: int
+    entries_per_call: int
+    starts_at: float
+    is_probe: bool = False
+
+    @property
+    def is_void(self) -> bool:
+        return self.left <= 0 or monotonic() > self.starts_at + GRANT_LIFE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No permission now; ask again after `seconds`."""
+
+    seconds: float
+    reason: str = ""
+
+
+UNLIMITED = 1_000_000_000
+
+
+def unlimited_grant(entries_per_call: int) -> Grant:
+    """For dry runs, which use nobody's quota."""
+    return Grant(0, UNLIMITED, entries_per_call, monotonic())
+
+
+_STATE = """
+SELECT max_rate * factor, max_calls,
+       CASE WHEN parked_reason <> '' AND (parked_until IS NULL OR parked_until > clock_timestamp()) THEN parked_reason ELSE '' END,
+       probe_seconds, EXTRACT(EPOCH FROM probe_at - clock_timestamp())::float8,
+       day_limit - day_used, day_limit
+  FROM delivery_account_pace WHERE account_id = %s
+"""
+
+_TAKE = """
+WITH old AS (
+    SELECT account_id, mail_tat, call_tat FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
+), taken AS (
+    UPDATE delivery_account_pace p SET
+        mail_tat = GREATEST(p.mail_tat, clock_timestamp() - %(burst)s * interval '1 s') + %(n)s / (p.max_rate * p.factor) * interval '1 s',
+        call_tat = GREATEST(p.call_tat, clock_timestamp() - %(burst)s * interval '1 s') + %(calls)s / p.max_calls * interval '1 s',
+        day_used = p.day_used + %(n)s,
+        factor = CASE WHEN p.factor < 1 AND clock_timestamp() > GREATEST(p.decreased_at, p.increased_at) + interval '1 s'
+                      THEN LEAST(1.0, p.factor + 0.02) ELSE p.factor END,
+        increased_at = CASE WHEN p.factor < 1 AND clock_timestamp() > GREATEST(p.decreased_at, p.increased_at) + interval '1 s'
+                      THEN clock_timestamp() ELSE p.increased_at END,
+        probe_at = CASE WHEN p.probe_seconds > 0 THEN clock_timestamp() + p.probe_seconds * interval '1 s' ELSE p.probe_at END
+      FROM old
+     WHERE p.account_id = old.account_id
+       AND (p.parked_reason = '' OR p.parked_until <= clock_timestamp())
+       AND (p.probe_seconds = 0 OR (%(n)s = 1 AND p.probe_at <= clock_timestamp()))
+       AND p.day_used + %(n)s <= p.day_limit - p.day_limit * %(reserve)s
+       AND GREATEST(p.mail_tat, p.call_tat) <= clock_timestamp() + %(horizon)s * interval '1 s'
+    RETURNING GREATEST(0, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp()))::float8 AS wait
+), counted AS (
+    INSERT INTO delivery_account_usage AS u (account_id, minute, n)
+    SELECT %(account)s, date_trunc('minute', clock_timestamp()), %(n)s FROM taken
+    ON CONFLICT (account_id, minute) DO UPDATE SET n = u.n + EXCLUDED.n
+)
+SELECT wait FROM taken
+"""
+
+
+def entries_per_call(rate: float, max_calls: float) -> int:
+    """How many people a call may carry: SES may refuse a call that carries more than its rate allows.
+
+    At most a fifth of the rate, unless calls per second are what limits; then up to the whole rate.
+    """
+    share = rate if max_calls * max(1.0, rate / 5) < rate else rate / 5
+    return int(min(MAX_ENTRIES, max(1, share)))
+
+
+def take(connection: Connection, account_id: int, *, lane: int, wanted: int) -> Grant | Refusal:
+    """Ask for up to `wanted` recipients. One short transaction; never inside arming."""
+    row = connection.execute(_STATE, [account_id]).fetchone()
+    if row is None:
+        return Refusal(5.0, "no pace row")
+    rate, max_calls, parked, probe_seconds, probe_in, day_left, day_limit = row
+    if parked:
+        return Refusal(1.0, parked)
+    size = entries_per_call(rate, max_calls)
+    reserve = CAMPAIGN_RESERVE if lane == Lane.CAMPAIGN else 0.0
+    if probe_seconds > 0:
+        if probe_in is not None and probe_in > 0:
+            return Refusal(min(1.0, probe_in), ParkReason.OUTAGE)
+        n = size = 1
+    else:
+        n = min(wanted, max(size, int(rate * BURST_SECONDS)), math.floor(day_left - day_limit * reserve))
+    if n <= 0:
+        return Refusal(1.0, ParkReason.QUOTA)
+    calls = math.ceil(n / size)
+    taken = connection.execute(
+        _TAKE,
+        {
+            "account": account_id,
+            "n": n,
+            "calls": float(calls),
+            "burst": BURST_SECONDS,
+            "reserve": reserve,
+            "horizon": HORIZONS[Lane(lane)],
+        },
+    ).fetchone()
+    if taken is None:
+        return Refusal(min(0.05, max(0.002, n / rate)))
+    return Grant(account_id, n, size, monotonic() + taken[0], is_probe=probe_seconds > 0)
+
+
+def take_of_mailout(connection: Connection, mailout_id: int, *, wanted: int) -> int | Refusal:
+    """The same for a mailout with a pace of its own, below its account's. Returns how many people may be armed."""
+    row = connection.execute(
+        """
+        WITH old AS (
+            SELECT id, rate_limit, pace_tat, GREATEST(1, LEAST(%(wanted)s, (rate_limit * %(burst)s)::int)) AS n
+              FROM delivery_mailout WHERE id = %(mailout)s AND rate_limit > 0 FOR NO KEY UPDATE
+        )
+        UPDATE delivery_mailout m
+           SET pace_tat = GREATEST(old.pace_tat, clock_timestamp() - %(burst)s * interval '1 s') + old.n / old.rate_limit * interval '1 s'
+          FROM old WHERE m.id = old.id AND (old.pace_tat IS NULL OR old.pace_tat <= clock_timestamp())
+        RETURNING old.n
+        """,
+        {"mailout": mailout_id, "wanted": wanted, "burst": BURST_SECONDS},
+    ).fetchone()
+    return row[0] if row else Refusal(0.05)
+
+
+def give_back(connection: Connection, grant: Grant) -> None:
+    """Return what a grant did not use to the day's quota. Its place in time is lost, which errs on the slow side."""
+    if grant.left <= 0 or grant.account_id == 0:
+        return
+    connection.execute(
+        """
+        WITH back AS (
+            UPDATE delivery_account_usage SET n = GREATEST(0, n - %(n)s)
+             WHERE account_id = %(account)s AND minute = date_trunc('minute', clock_timestamp()) AND n >= %(n)s RETURNING 1
+        )
+        UPDATE delivery_account_pace SET day_used = GREATEST(0, day_used - %(n)s)
+         WHERE account_id = %(account)s AND EXISTS (SELECT 1 FROM back)
+        """,
+        {"account": grant.account_id, "n": grant.left},
+    )
+    grant.left = 0
+
+
+def slow_down(connection: Connection, account_id: int) -> None:
+    """Throttled: lower the factor, at most once per second, or eight throttled calls in flight would all but stop us."""
+    connection.execute(
+        """
+        UPDATE delivery_account_pace
+           SET factor = LEAST(1.0, GREATEST(factor * 0.7, 1.0 / GREATEST(max_rate, 1.0))), decreased_at = clock_timestamp()
+         WHERE account_id = %s AND (decreased_at IS NULL OR decreased_at < clock_timestamp() - interval '1 s')
+        """,
+        [account_id],
+    )
+
+
+def park(connection: Connection, account_id: int, reason: ParkReason, *, seconds: float | None = None) -> None:
+    """Stop an account's arming, for a time or until a check or a person lifts it."""
+    connection.execute(
+        """
+        UPDATE delivery_account_pace
+           SET parked_reason = %(reason)s, parked_until = clock_timestamp() + %(seconds)s::float8 * interval '1 s'
+         WHERE account_id = %(account)s
+           AND (parked_reason = '' OR parked_reason = %(reason)s OR parked_until <= clock_timestamp())
+        """,
+        {"account": account_id, "reason": str(reason), "seconds": seconds},
+    )
+
+
+def park_for_quota(connection: Connection, account_id: int) -> None:
+    """The day is used up: wait until the oldest counted minute leaves the window, ten minutes where that isn't ours."""
+    connection.execute(
+        """
+        UPDATE delivery_account_pace p
+           SET parked_reason = 'quota',
+               parked_until = GREATEST(
+                   clock_timestamp() + interval '10 minutes',
+                   COALESCE((SELECT min(minute) FROM delivery_account_usage u WHERE u.account_id = p.account_id AND n > 0
+                                AND minute > clock_timestamp() - interval '24 hours') + interval '24 hours 1 minute', '-infinity'))
+         WHERE account_id = %s AND (parked_reason IN ('', 'quota') OR parked_until <= clock_timestamp())
+        """,
+        [account_id],
+    )
+
+
+def note_call(connection: Connection, account_id: int, *, is_ambiguous: bool) -> None:
+    """Count ambiguous calls in a row: three stop the account, then single people probe it, backing off.
+
+    Otherwise a provider outage would turn a whole list into unknowns in seconds.
+    """
+    if is_ambiguous:
+        connection.execute(
+            """
+            UPDATE delivery_account_pace SET
+                ambiguous_streak = ambiguous_streak + 1,
+                probe_seconds = CASE WHEN ambiguous_streak + 1 < %(streak)s THEN probe_seconds
+                                     ELSE LEAST(GREATEST(probe_seconds * 2, %(first)s), %(longest)s) END,
+                probe_at = CASE WHEN ambiguous_streak + 1 < %(streak)s THEN probe_at
+                                ELSE clock_timestamp() + LEAST(GREATEST(probe_seconds * 2, %(first)s), %(longest)s) * interval '1 s' END
+             WHERE account_id = %(account)s
+            """,
+            {
+                "account": account_id,
+                "streak": OUTAGE_STREAK,
+                "first": PROBE_FIRST_SECONDS,
+                "longest": PROBE_LONGEST_SECONDS,
+            },
+        )
+    else:
+        connection.execute(
+            """
+            UPDATE delivery_account_pace SET ambiguous_streak = 0, probe_seconds = 0, probe_at = NULL
+             WHERE account_id = %s AND (ambiguous_streak > 0 OR probe_seconds > 0)
+            """,
+            [account_id],
+        )

@@ -1,0 +1,70 @@
+"""Hand armed calls to the provider, outside any transaction, in threads that never touch the database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import monotonic
+
+import structlog
+
+from delivery.engine.calls import Call
+from delivery.providers.base import CallResult, EntryResult, Outcome, Provider
+
+logger = structlog.get_logger(__name__)
+
+START_WITHIN_SECONDS = 10.0  # an armed call that starts later may have been given up by the reaper
+FAST_CALL_SECONDS = 0.005  # below it the processor is what limits, and more threads only switch
+FAST_THREADS = 2
+
+
+class Sender:
+    """Threads that send one account's calls and put each with its result into `results`.
+
+    A call older than START_WITHIN_SECONDS comes back with `result` None: it was not sent, for certain.
+    """
+
+    def __init__(
+        self, provider: Provider, results: SimpleQueue[Call], *, threads: int, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.provider = provider
+        self.limit = max(1, threads)
+        self._results = results
+        self._clock = clock
+        self._queue: SimpleQueue[Call | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._seconds = 0.0  # moving average of a call's duration
+
+    def submit(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._queue.put(call)
+        wanted = min(self.limit, FAST_THREADS) if self._seconds < FAST_CALL_SECONDS else self.limit
+        while len(self._threads) < min(wanted, len(self._threads) + self._queue.qsize()):
+            thread = threading.Thread(target=self._run, name=f"send-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(timeout=1)
+        self._threads.clear()
+
+    def _run(self) -> None:
+        while (call := self._queue.get()) is not None:
+            if self._clock() - call.armed_at > START_WITHIN_SECONDS:
+                logger.warning("delivery.call_too_old", call=str(call.id), mailout=call.batch.mailout_id)
+            else:
+                call.result = self._send(call)
+                self._seconds = 0.9 * self._seconds + 0.1 * call.result.seconds
+            self._results.put(call)
+
+    def _send(self, call: Call) -> CallResult:
+        try:
+            return self.provider.send(call.request)
+        except Exception as error:
+            # An adapter must not raise; if it does, nobody knows what has left.
+            logger.exception("delivery.provider_raised", call=str(call.id))
+            return CallResult([EntryResult(Outcome.AMBIGUOUS, "", f"internal: {error!r}")] * len(call.people))

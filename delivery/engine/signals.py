@@ -1,0 +1,67 @@
+"""What answers say about the account: slow down, park, stop, probe."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import structlog
+
+from delivery.engine import limiter
+from delivery.engine.calls import Call
+from delivery.engine.database import Connection
+from delivery.models import ParkReason
+from delivery.providers.base import Outcome, Signal
+
+logger = structlog.get_logger(__name__)
+
+RESET_EVERY_SECONDS = 1.0
+UNREACHABLE_SECONDS = 5.0
+RECHECK_SECONDS = 600.0  # a paused or refused account is asked again by the poll; this is the latest
+
+PARKED_BY = {
+    Signal.ACCOUNT_PAUSED: ParkReason.PAUSED,
+    Signal.ACCOUNT_SUSPENDED: ParkReason.SUSPENDED,
+    Signal.SENDER_NOT_VERIFIED: ParkReason.SENDER,
+    Signal.MISCONFIGURED: ParkReason.MISCONFIGURED,
+}
+
+
+class SignalWatch:
+    """Obeys the signals of one account's finished calls."""
+
+    def __init__(self, account_id: int) -> None:
+        self.account_id = account_id
+        self._reset_at = 0.0
+
+    def obey(self, connection: Connection, finished: list[Call]) -> None:
+        """Short statements of their own, before anything new is armed."""
+        if self.account_id == 0:
+            return
+        signals = {}
+        answered = False
+        for call in finished:
+            result = call.result
+            if result is None:
+                continue
+            if any(entry.outcome == Outcome.AMBIGUOUS for entry in result.entries):
+                limiter.note_call(connection, self.account_id, is_ambiguous=True)
+            elif result.signal != Signal.UNREACHABLE:
+                answered = True
+            if result.signal is not None:
+                signals[result.signal] = result.detail
+        if answered and monotonic() - self._reset_at > RESET_EVERY_SECONDS:
+            self._reset_at = monotonic()
+            limiter.note_call(connection, self.account_id, is_ambiguous=False)
+        for signal, detail in signals.items():
+            self._obey(connection, signal, detail)
+
+    def _obey(self, connection: Connection, signal: Signal, detail: str) -> None:
+        logger.warning("delivery.signal", account=self.account_id, signal=signal, detail=detail[:300])
+        if signal == Signal.THROTTLED:
+            limiter.slow_down(connection, self.account_id)
+        elif signal == Signal.QUOTA_EXCEEDED:
+            limiter.park_for_quota(connection, self.account_id)
+        elif signal == Signal.UNREACHABLE:
+            limiter.park(connection, self.account_id, ParkReason.OUTAGE, seconds=UNREACHABLE_SECONDS)
+        else:
+            limiter.park(connection, self.account_id, PARKED_BY[signal], seconds=RECHECK_SECONDS)

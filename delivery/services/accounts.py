@@ -1,0 +1,196 @@
+"""Sending accounts: make one, set up Local SES, ask the provider how it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from amazonsender.core.errors import InvalidInput
+from delivery.engine.database import Connection
+from delivery.engine.home import unsafe_durability
+from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
+from delivery.providers.base import AccountStatus, ProviderError
+from delivery.services.providers import administration_for, provider_for, topics_for
+from organizations.models import Organization
+
+logger = structlog.get_logger(__name__)
+
+UNLIMITED_DAY = 2**53
+EVENT_TYPES: Final = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "RENDERING_FAILURE", "DELIVERY_DELAY")
+# What a healthy answer of the provider lifts by itself; home and sender wait for their own check.
+LIFTED_BY_HEALTH = (
+    ParkReason.PAUSED,
+    ParkReason.SUSPENDED,
+    ParkReason.REVIEW,
+    ParkReason.MISCONFIGURED,
+    ParkReason.OUTAGE,
+)
+
+
+def create_account(
+    *,
+    organization: Organization,
+    name: str,
+    region: str = "us-east-1",
+    provider: str = "ses",
+    is_local: bool = False,
+    configuration_set: str = "",
+    topic_arns: list[str] | None = None,
+) -> SendingAccount:
+    """Make an account and its limiter row; it starts at SES's smallest limits until it was checked."""
+    if is_local and not settings.LOCALSES_URL:
+        raise InvalidInput(_("Local SES is not configured: set LOCALSES_URL."))
+    with transaction.atomic():
+        account = SendingAccount.objects.create(
+            organization=organization,
+            name=name,
+            region=region,
+            provider=provider,
+            is_local=is_local,
+            configuration_set=configuration_set,
+            topic_arns=topic_arns or [],
+        )
+        now = datetime.now(UTC)
+        AccountPace.objects.create(
+            account=account,
+            mail_tat=now,
+            call_tat=now,
+            max_rate=account.max_send_rate,
+            max_calls=account.max_calls_per_second,
+            day_limit=int(account.max_24_hour_send),
+        )
+    return account
+
+
+def set_up_local_account(*, organization: Organization, name: str = "Local SES") -> SendingAccount:
+    """Make Local SES ready for an organization: sender, configuration set, topic, subscription. Idempotent."""
+    account = SendingAccount.objects.for_organization(organization).filter(is_local=True).first()
+    if account is None:
+        account = create_account(organization=organization, name=name, is_local=True)
+        account.pilot_wait_seconds = 5
+        account.pilot_size = 500
+    administration = administration_for(account)
+    topics = topics_for(account)
+    account.configuration_set = f"amazonsender-{organization.pk}"
+    administration.create_configuration_set(account.configuration_set)
+    topic = topics.create_topic(f"amazonsender-{organization.pk}")
+    # Believed before it is subscribed: the confirmation comes at once.
+    account.topic_arns = sorted({*account.topic_arns, topic})
+    account.save(update_fields=["configuration_set", "topic_arns", "pilot_wait_seconds", "pilot_size"])
+    topics.subscribe(
+        topic, "https" if settings.PUBLIC_URL.startswith("https") else "http", f"{settings.PUBLIC_URL}/webhooks/ses/"
+    )
+    administration.create_event_destination(account.configuration_set, topic, EVENT_TYPES)
+    if organization.sender_email:
+        add_sender(account=account, organization=organization, identity=organization.sender_email)
+    check_account(account=account)
+    return account
+
+
+def add_sender(*, account: SendingAccount, organization: Organization, identity: str) -> SenderIdentity:
+    """Register a sender address or domain with the provider and remember it."""
+    if account.is_local:
+        administration_for(account).put_identity(identity)
+    sender, _made = SenderIdentity.objects.get_or_create(
+        organization=organization, account=account, identity=identity.lower()
+    )
+    refresh_sender(sender)
+    return sender
+
+
+def refresh_sender(sender: SenderIdentity) -> None:
+    """Ask the provider whether a sender is verified. A failing question leaves what we know."""
+    try:
+        status = provider_for(sender.account).identity_status(sender.identity)
+    except ProviderError as error:
+        logger.warning("delivery.sender_check_failed", account=sender.account_id, error=str(error))
+        return
+    sender.is_verified = status.verified
+    sender.dkim_status = status.dkim_status
+    sender.mail_from_domain = status.mail_from_domain
+    sender.checked_at = datetime.now(UTC)
+    sender.save(update_fields=["is_verified", "dkim_status", "mail_from_domain", "checked_at"])
+
+
+def is_sender_verified(*, account: SendingAccount, organization: Organization, address: str) -> bool:
+    """Whether the address or its domain is verified; asked at the provider when not known to be."""
+    address = address.lower()
+    names = [address, address.rpartition("@")[2]]
+    senders = SenderIdentity.objects.for_organization(organization).filter(account=account)
+    if senders.filter(identity__in=names, is_verified=True).exists():
+        return True
+    sender, _made = SenderIdentity.objects.get_or_create(organization=organization, account=account, identity=address)
+    refresh_sender(sender)
+    return sender.is_verified
+
+
+def check_account(*, account: SendingAccount, durability_problem: str = "") -> SendingAccount:
+    """Poll GetAccount: limits go to the limiter, trouble parks the account, health lets it go on."""
+    now = datetime.now(UTC)
+    try:
+        status = provider_for(account).account_status()
+    except ProviderError as error:
+        account.check_error = str(error)[:500]
+        account.checked_at = now
+        account.save(update_fields=["check_error", "checked_at"])
+        logger.warning("delivery.account_check_failed", account=account.pk, error=str(error))
+        return account
+    account.check_error = ""
+    account.checked_at = now
+    account.sending_enabled = status.sending_enabled
+    account.production_access = status.production_access
+    account.enforcement_status = status.enforcement_status
+    account.max_send_rate = status.max_send_rate
+    account.max_24_hour_send = status.max_24_hour_send
+    account.sent_last_24_hours = status.sent_last_24_hours
+    account.save()
+    _apply_limits(account, status)
+    _apply_health(account, durability_problem)
+    for sender in account.identities.all():
+        refresh_sender(sender)
+    return account
+
+
+def _apply_limits(account: SendingAccount, status: AccountStatus) -> None:
+    rate = min(status.max_send_rate, account.rate_limit or status.max_send_rate)
+    pace = AccountPace.objects.filter(account=account)
+    used = pace.values_list("day_used", flat=True).first() or 0
+    if status.max_24_hour_send < 0:
+        day_limit = UNLIMITED_DAY
+    else:  # what others sent through the same account is not ours to send again
+        day_limit = int(status.max_24_hour_send - max(0.0, status.sent_last_24_hours - used))
+    pace.update(max_rate=max(rate, 0.1), max_calls=account.max_calls_per_second, day_limit=day_limit)
+    # A park for quota ends when the day has room again.
+    pace.filter(parked_reason=ParkReason.QUOTA, day_used__lt=F("day_limit")).update(parked_reason="", parked_until=None)
+
+
+def _apply_health(account: SendingAccount, durability_problem: str) -> None:
+    reason = ""
+    if not account.sending_enabled or account.enforcement_status == "SHUTDOWN":
+        reason = ParkReason.SUSPENDED if account.enforcement_status == "SHUTDOWN" else ParkReason.PAUSED
+    elif account.enforcement_status == "PROBATION":
+        reason = ParkReason.REVIEW
+    elif durability_problem and not account.is_local:
+        reason = ParkReason.MISCONFIGURED
+        SendingAccount.objects.filter(pk=account.pk).update(check_error=durability_problem)
+    pace = AccountPace.objects.filter(account=account).exclude(parked_reason=ParkReason.HOME)
+    if reason:
+        pace.update(parked_reason=reason, parked_until=None)
+    else:
+        pace.filter(parked_reason__in=LIFTED_BY_HEALTH).update(parked_reason="", parked_until=None)
+
+
+def durability_problem(connection: Connection) -> str:
+    """What is unsafe about the database for real accounts, as a sentence; "" when nothing is."""
+    names = unsafe_durability(connection)
+    if not names:
+        return ""
+    return _("PostgreSQL runs with %(names)s = off: after a crash it would forget what was sent. Turn it on.") % {
+        "names": ", ".join(names)
+    }

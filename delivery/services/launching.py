@@ -1,0 +1,254 @@
+"""Launch: freeze the audience in one statement, and cut it into batches.
+
+A message per candidate, also for those who get nothing, with the reason. `n` is the row number: eligible people first,
+in the order in which they are due, excluded ones behind them in no batch. The uniqueness of (organization, key) makes
+a second launch of the same thing return the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+
+from amazonsender.core.errors import DomainError, InvalidInput
+from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
+from delivery.selectors.audience import Audience
+from delivery.selectors.exclusions import candidates_sql
+from delivery.services.mailouts import new_mailout_id
+from delivery.services.partitions import ensure_partitions
+from organizations.models import Organization, User
+
+__all__ = ["Audience", "NothingToSend", "due_in_zone", "launch_mailout", "wake_engine"]
+
+logger = structlog.get_logger(__name__)
+
+BATCH_SIZE = 1000
+
+
+class NothingToSend(DomainError):
+    """The audience is empty."""
+
+
+def launch_mailout(
+    *,
+    organization: Organization,
+    account: SendingAccount | None,
+    name: str,
+    idempotency_key: str,
+    emails: Sequence[CompiledEmail],
+    audience: Audience,
+    sender: str,
+    reply_to: str = "",
+    list_label: str = "",
+    created_by: User | None = None,
+    is_dry_run: bool = False,
+    not_after: datetime | None = None,
+    rate_limit: float | None = None,
+    local_time: datetime | None = None,
+) -> Mailout:
+    """Freeze the audience and start sending. Idempotent per (organization, idempotency_key).
+
+    sender: RFC 5322 mailbox. rate_limit: people per second. local_time: naive wall-clock time at which each person is
+    due in their own time zone (the organization's where they have none). Raises NothingToSend and InvalidInput.
+    """
+    is_dry_run = is_dry_run or settings.SENDING_MODE == "dry_run"
+    if account is None and not is_dry_run:
+        raise InvalidInput("Choose a sending account.")
+    if not audience.list_ids:
+        raise NothingToSend("Nobody yet. Choose a list.")
+    now = datetime.now(UTC)
+    ensure_partitions(at=now)
+    mailout_id = new_mailout_id(at=now)  # before the transaction: its row lock must not outlast a launch of seconds
+    try:
+        with transaction.atomic():
+            mailout = Mailout.objects.create(
+                id=mailout_id,
+                organization=organization,
+                account=None if is_dry_run else account,
+                kind=MailoutKind.CAMPAIGN,
+                lane=Lane.CAMPAIGN,
+                is_dry_run=is_dry_run,
+                name=name[:300],
+                idempotency_key=idempotency_key,
+                list_ids=list(audience.list_ids),
+                excluded_list_ids=list(audience.excluded_list_ids),
+                sender=sender,
+                reply_to=reply_to,
+                list_label=list_label[:200],
+                rate_limit=rate_limit,
+                not_after=not_after,
+                created_by=created_by,
+                frozen_at=now,
+            )
+            MailoutEmail.objects.bulk_create(
+                [
+                    MailoutEmail(mailout_id=mailout.pk, email_no=number, compiled_email=email)
+                    for number, email in enumerate(emails)
+                ]
+            )
+            _freeze_audience(mailout, audience, local_time)
+            _hold_for_pilot(mailout)
+            mailout.save(update_fields=["candidates", "eligible", "state_reason"])
+    except IntegrityError:
+        existing = Mailout.objects.for_organization(organization).filter(idempotency_key=idempotency_key).first()
+        if existing is None:
+            raise
+        return existing
+    logger.info(
+        "delivery.launched",
+        mailout=mailout.pk,
+        candidates=mailout.candidates,
+        eligible=mailout.eligible,
+        dry_run=is_dry_run,
+    )
+    wake_engine()
+    return mailout
+
+
+def wake_engine() -> None:
+    """Wake the engine's loops when the present transaction commits; the tick does it a second later otherwise."""
+    from delivery.tasks import wake
+
+    wake()
+
+
+def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime | None) -> None:
+    params: dict[str, Any] = {
+        "organization": mailout.organization_id,
+        "lists": list(audience.list_ids),
+        "excluded_lists": list(audience.excluded_list_ids),
+        "mailout": mailout.pk,
+    }
+    candidates = candidates_sql(
+        has_one_list=len(audience.list_ids) == 1, has_excluded_lists=bool(audience.excluded_list_ids)
+    )
+    waves = _waves(mailout, audience, local_time) if local_time is not None else {}
+    order = "c.id"
+    if waves:
+        # The wave of a time zone is its place among the due times; zones that are due at once share it.
+        params |= {"zones": list(waves), "wave_numbers": [number for number, _ in waves.values()]}
+        candidates = f"SELECT c.*, w.wave FROM ({candidates}) c JOIN unnest(%(zones)s::text[], %(wave_numbers)s::int[]) AS w(zone, wave) ON w.zone = c.time_zone"
+        order = "c.wave, c.id"
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(
+            f"""
+            INSERT INTO delivery_message (subscriber_id, domain_id, list_id, mailout_id, n, address_hash, state, reason)
+            SELECT c.id, c.domain_id, c.list_id, %(mailout)s, row_number() OVER (ORDER BY c.reason > 0, {order}),
+                   hashtext(c.address_key), CASE WHEN c.reason > 0 THEN 5 ELSE 0 END, c.reason
+              FROM ({candidates}) c
+            """,
+            params,
+        )
+        mailout.candidates = cursor.rowcount
+        mailout.eligible = _count_eligible(mailout.pk)
+        if mailout.candidates == 0:
+            raise NothingToSend("Nobody is on these lists yet.")
+        if waves:
+            _batch_waves(mailout, waves)
+        elif mailout.eligible:
+            _batch_range(mailout, 1, mailout.eligible + 1, datetime.now(UTC))
+
+
+def _count_eligible(mailout_id: int) -> int:
+    """Eligible people come first, so the first excluded n tells how many: a search by index, not a scan of a million."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM delivery_message WHERE mailout_id = %s AND state = 5", [mailout_id])
+        excluded: int = cursor.fetchone()[0]
+        cursor.execute("SELECT COALESCE(max(n), 0) FROM delivery_message WHERE mailout_id = %s", [mailout_id])
+        total: int = cursor.fetchone()[0]
+    return total - excluded
+
+
+def _batch_range(mailout: Mailout, lo: int, hi: int, due_at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO delivery_message_batch (mailout_id, account_id, organization_id, lane, email_no, lo, hi, armed_to, due_at)
+            SELECT %(mailout)s, %(account)s, %(organization)s, %(lane)s, 0, lo, LEAST(lo + %(size)s, %(hi)s), lo, %(due)s
+              FROM generate_series(%(lo)s, %(hi)s - 1, %(size)s) AS lo
+            """,
+            {
+                "mailout": mailout.pk,
+                "account": mailout.account_id or 0,
+                "organization": mailout.organization_id,
+                "lane": mailout.lane,
+                "lo": lo,
+                "hi": hi,
+                "size": BATCH_SIZE,
+                "due": due_at,
+            },
+        )
+
+
+def _waves(mailout: Mailout, audience: Audience, local_time: datetime) -> dict[str, tuple[int, datetime]]:
+    """Wave number and due time by time zone of the subscribers of these lists, "" for those without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT time_zone FROM subscribers_subscriber WHERE organization_id = %s",
+            [mailout.organization_id],
+        )
+        zones = [row[0] for row in cursor.fetchall()]
+    due = {zone: due_in_zone(local_time, zone, mailout.organization.zone) for zone in zones}
+    numbers = {at: number for number, at in enumerate(sorted(set(due.values())))}
+    return {zone: (numbers[at], at) for zone, at in due.items()}
+
+
+def due_in_zone(local_time: datetime, zone: str, fallback: ZoneInfo) -> datetime:
+    """The instant of a wall-clock time: a skipped time moves on by the gap, a repeated one is the first."""
+    try:
+        info = ZoneInfo(zone) if zone else fallback
+    except (ZoneInfoNotFoundError, ValueError):
+        info = fallback
+    # In a gap Python takes the offset before it: 02:30 becomes 03:30 of the new time, the same instant.
+    return local_time.replace(tzinfo=info, fold=0).astimezone(UTC)
+
+
+def _batch_waves(mailout: Mailout, waves: dict[str, tuple[int, datetime]]) -> None:
+    times = dict(waves.values())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT w.wave, count(*) FROM delivery_message m JOIN subscribers_subscriber s ON s.id = m.subscriber_id
+              JOIN unnest(%s::text[], %s::int[]) AS w(zone, wave) ON w.zone = s.time_zone
+             WHERE m.mailout_id = %s AND m.state = 0 GROUP BY 1 ORDER BY 1
+            """,
+            [list(waves), [number for number, _ in waves.values()], mailout.pk],
+        )
+        counts = cursor.fetchall()
+    lo = 1
+    for wave, count in counts:
+        _batch_range(mailout, lo, lo + count, times[wave])
+        lo += count
+
+
+def _hold_for_pilot(mailout: Mailout) -> None:
+    """Many people never mailed before: the first thousand go, and the rest waits for their bounces."""
+    account = mailout.account
+    if account is None or mailout.eligible <= account.pilot_threshold:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*) FROM (
+                SELECT 1 FROM delivery_message m
+                 WHERE m.mailout_id = %s AND m.state = 0
+                   AND NOT EXISTS (SELECT 1 FROM subscribers_engagement e WHERE e.subscriber_id = m.subscriber_id)
+                 LIMIT %s) AS never_mailed
+            """,
+            [mailout.pk, account.pilot_threshold + 1],
+        )
+        if cursor.fetchone()[0] <= account.pilot_threshold:
+            return
+        cursor.execute(
+            "UPDATE delivery_message_batch SET state = 3 WHERE mailout_id = %s AND lo > %s",
+            [mailout.pk, max(1, account.pilot_size)],
+        )
+    mailout.state_reason = StateReason.PILOT

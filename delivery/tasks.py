@@ -1,0 +1,100 @@
+"""The alarm clock. Tasks carry ids only, may run twice, and do a slice of some seconds; what is due stands in PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import structlog
+from billiard.process import active_children
+from celery import Task, shared_task
+from celery.signals import worker_process_init, worker_shutting_down
+from django.conf import settings
+from django.utils import timezone
+
+from amazonsender.core.enqueue import enqueue
+from delivery.engine import home, process, ticking
+from delivery.engine.database import open_connection
+from delivery.models import SendingAccount
+from delivery.services.accounts import check_account, durability_problem
+from delivery.services.partitions import ensure_partitions
+
+logger = structlog.get_logger(__name__)
+
+SLICE_EXPIRES_SECONDS = 5
+
+
+@shared_task(name="delivery.tasks.run_slice", ignore_result=True, acks_late=False)
+def run_slice() -> None:
+    """Run the engine for some seconds in one of the slots; enqueue only itself again while there is work.
+
+    Acknowledged early: a slice that is lost leaves nothing behind that the tick does not find.
+    """
+    loop = process.engine_loop()
+    with open_connection() as connection:
+        if home.check_home(connection):
+            return
+    if loop.run_slice(slots=settings.ENGINE_SLOTS) and not process.stop_requested.is_set():
+        enqueue(_task(run_slice), expires=SLICE_EXPIRES_SECONDS)
+
+
+@shared_task(name="delivery.tasks.tick", ignore_result=True, expires=5)
+def tick() -> None:
+    """Every second: reap, brake, finish, wake."""
+    with open_connection() as connection:
+        if home.check_home(connection):
+            return
+        for _ in range(ticking.tick(connection, slots=settings.ENGINE_SLOTS)):
+            wake()
+
+
+@shared_task(name="delivery.tasks.housekeep", ignore_result=True, expires=50)
+def housekeep() -> None:
+    """Every minute: the day's window, the accounts' health, partitions ahead of time, calls nobody asks for any more."""
+    ensure_partitions(at=timezone.now())
+    with open_connection() as connection:
+        ticking.roll_day(connection)
+        ticking.clear_old_calls(connection)
+        problem = durability_problem(connection)
+    for account in SendingAccount.objects.order_by("pk"):
+        check_account(account=account, durability_problem=problem)
+
+
+def wake() -> None:
+    """Ask for an engine loop. Expires soon: a task that nobody took in time is not missed, the tick comes again."""
+    enqueue(_task(run_slice), expires=SLICE_EXPIRES_SECONDS)
+
+
+def _task(task: Any) -> Task[Any, Any]:
+    made: Task[Any, Any] = task
+    return made
+
+
+PERIODIC = {
+    "delivery: tick": ("delivery.tasks.tick", 1),
+    "delivery: housekeeping": ("delivery.tasks.housekeep", 60),
+}
+
+
+@worker_process_init.connect(weak=False)
+def _start_child(**_kwargs: object) -> None:
+    """A child of the prefork pool sets a flag on SIGTERM: the default would kill it with calls in flight."""
+    process.stop_requested.clear()
+    signal.signal(signal.SIGTERM, _request_stop)
+
+
+@worker_shutting_down.connect(weak=False)
+def _stop(**_kwargs: object) -> None:
+    """The parent begins a warm shutdown: children stop arming now instead of at the end of their slice."""
+    process.stop_requested.set()
+    for child in active_children():
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+
+
+def _request_stop(_signal: int, _frame: FrameType | None) -> None:
+    process.stop_requested.set()
