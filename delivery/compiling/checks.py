@@ -69,13 +69,12 @@ def take_apart(text: str, part: str, report: Report) -> list[Piece]:
     try:
         pieces = split_source(text)
     except LiquidError as error:
-        start = error_position(error)
         report.block(
             "syntax",
             "Liquid syntax error: {error}",
             part=part,
             error=str(error.message),
-            start=start if start >= 0 else _last_open_block(text),
+            start=error_position(error, text),
         )
         return []
     for piece in pieces:
@@ -90,16 +89,6 @@ def take_apart(text: str, part: str, report: Report) -> list[Piece]:
                 hint="Write {% comment %}…{% endcomment %}.",
             )
     return pieces
-
-
-def _last_open_block(text: str) -> int:
-    opened: list[int] = []
-    for found in re.finditer(r"\{%-?\s*(\w+)", text):
-        if found.group(1) in BLOCK_TAGS:
-            opened.append(found.start())
-        elif found.group(1) in BLOCK_TAGS.values() and opened:
-            opened.pop()
-    return opened[-1] if opened else len(text)
 
 
 def check_language(pieces: Sequence[Piece], part: str, schema: Schema, report: Report, *, allow_raw: bool) -> None:
@@ -176,7 +165,9 @@ def check_variable(
     elif root == "organization" and path == reference.path:
         known, name = list(ORGANIZATION), path[1] if len(path) > 1 else ""
     else:
-        known, name = [*FIELDS, *schema.attributes, *URLS, "attributes", "organization"], root
+        known, name = [*FIELDS, *schema.attributes, "attributes"], root
+        if path == reference.path:
+            known += [*URLS, "organization"]
     if not name or name in known:
         return
     close = difflib.get_close_matches(name, known, 1)

@@ -96,7 +96,9 @@ class Generator:
         if position in ("html", "plain"):
             test = self._once(
                 ("safe", source),
-                lambda variable: f"{variable} = {read}.__class__ is text and ({read}.isalnum() or {read} != '' and not special({read}))",
+                lambda variable: (
+                    f"{variable} = {read}.__class__ is text and ({read}.isalnum() or {read} != '' and not special({read}))"
+                ),
             )
         elif position in _SHORTCUTS:
             test = f"{read}.__class__ is text and {_SHORTCUTS[position].format(read)}"

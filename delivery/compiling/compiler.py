@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from delivery.compiling import checks
 from delivery.compiling.contract import Compilation, EmailSource, Footer, Rendered, RenderError, Schema, Tokens
 from delivery.compiling.document import Document, encode, first_moved, inline_styles, organization_constant, parse
-from delivery.compiling.escaping import ESCAPES, RESERVED, TRACK
+from delivery.compiling.escaping import ESCAPES, RESERVED, TRACK, break_written_placeholders
 from delivery.compiling.footer import html_footer, preheader_html, text_footer
 from delivery.compiling.handlebars import HandlebarsError, substitute
 from delivery.compiling.htmlpart import HtmlPart, close_captures, piece_item
@@ -80,6 +80,7 @@ class _Compiler:
             "version": VERSION,
             "public_url": self._public_url,
             "organization": self._organization,
+            "attributes": sorted(self._schema.attributes),
             "parts": parts,
             "links": table.payload(),
         }
@@ -102,7 +103,7 @@ class _Compiler:
             "html": close_captures(html, self._report, "html", entities=True),
             "text": self._text_items(part, missing),
         }
-        return table, {name: merge_constants(items) for name, items in parts.items()}
+        return table, {name: _harmless(merge_constants(items), html=name == "html") for name, items in parts.items()}
 
     def _prepare(self, pieces: list[Piece]) -> Document:
         document = encode(pieces, self._organization)
@@ -187,6 +188,10 @@ class _Compiler:
             size = max(size, len(meant.html.encode()))
         checks.check_rendered_size(size, self._report)
         return size
+
+
+def _harmless(items: list[Item], *, html: bool) -> list[Item]:
+    return [constant(break_written_placeholders(item[1], html=html)) if item[0] == "c" else item for item in items]
 
 
 def _collapse(text: str) -> str:

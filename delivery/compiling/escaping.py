@@ -31,6 +31,7 @@ HTML_SPECIAL: Final = re.compile("[&<>\"'{\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdd
 
 _TEXT_SPECIAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdd4]")
 _SES_PLACEHOLDER = re.compile(r"\{(?=\s*ses:)|amazon(?=SES)")
+_WRITTEN_PLACEHOLDER = re.compile(r"\{\{(?=\s*(?:amazonSES|ses:))")
 _CSS_ALLOWED = re.compile(r"[#A-Za-z0-9 .,%+-]*")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _URL_IGNORED = re.compile("[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\ufdd0-\ufdd4]+")
@@ -64,6 +65,11 @@ def break_placeholders(text: str) -> str:
     if "ses:" in text or "amazonSES" in text:
         return _SES_PLACEHOLDER.sub(lambda found: found.group() + JOINER, text)
     return text
+
+
+def break_written_placeholders(text: str, *, html: bool) -> str:
+    """Make SES's own placeholders harmless in text that the author wrote."""
+    return _WRITTEN_PLACEHOLDER.sub("&#123;&#123;" if html else f"{{{JOINER}{{", text)
 
 
 def escape_html(value: str) -> str:

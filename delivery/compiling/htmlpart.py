@@ -6,7 +6,6 @@ import html as html_entities
 from collections.abc import Iterable, Mapping, Sequence
 
 from delivery.compiling.document import Document
-from delivery.compiling.escaping import ESCAPES
 from delivery.compiling.htmlscan import Attribute, Event
 from delivery.compiling.language import Piece, read_expression
 from delivery.compiling.links import LINK_ELEMENTS, LinkTable, link_label, link_value, read_target
@@ -78,9 +77,8 @@ def piece_item(piece: Piece, position: str, urls: Mapping[str, str]) -> Item:
         return ["t", piece.name, piece.text]
     expression = read_expression(piece.text)
     if expression.path is not None and expression.path[0] in URLS:
-        return constant(
-            ESCAPES["html" if position in ("url", "urlpart", "css") else position](urls[expression.path[0]])
-        )
+        url = urls[expression.path[0]]
+        return constant(url if position in ("plain", "subject") else html_entities.escape(url))
     return output(expression.text, "raw" if expression.raw and position == "html" else position)
 
 

@@ -6,8 +6,9 @@ are dictionaries, lists, texts and numbers only, so that there is nothing to rea
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from liquid import BoundTemplate, Environment, RenderContext
@@ -20,7 +21,7 @@ from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
 
-from delivery.compiling.escaping import ESCAPES, to_text
+from delivery.compiling.escaping import to_text
 
 _TAGS_LEFT_OUT = ("include", "render", "liquid", "tablerow", "echo")
 _FILTERS_LEFT_OUT = ("safe", "escapejs")
@@ -70,7 +71,7 @@ class Language(Environment):
     local_namespace_limit = 200_000
     output_stream_limit = 400_000
 
-    def __init__(self, *, escapes: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         for tag in _TAGS_LEFT_OUT:
             del self.tags[tag]
@@ -79,9 +80,6 @@ class Language(Environment):
         # Everything is escaped for its position anyway; doing it twice would show "&lt;" to people.
         for name in ("escape", "escape_once"):
             self.add_filter(name, to_text)
-        if escapes:
-            for position, escape in ESCAPES.items():
-                self.add_filter(f"_{position}", _as_filter(escape))
 
     def parse_tokens(self, tokens: Iterable[Token]) -> BoundTemplate:
         """Parse a stream of tokens, each of which knows where in the author's source it was."""
@@ -89,18 +87,8 @@ class Language(Environment):
         return self.template_class(self, nodes)
 
 
-def _as_filter(escape: Callable[[str], str]) -> Callable[[object], str]:
-    def apply(value: object) -> str:
-        return escape(to_text(value))
-
-    return apply
-
-
-AUTHOR: Final = Language(escapes=False)
+AUTHOR: Final = Language()
 """For checking what an author wrote."""
-
-INTERNAL: Final = Language(escapes=True)
-"""The same with a filter for each position, which authors can't name."""
 
 
 class Piece(NamedTuple):
@@ -135,7 +123,7 @@ def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
         elif token.kind == TOKEN_OUTPUT:
             yield Piece("output", expression, token.start_index)
         elif token.kind == TOKEN_TAG and token.value not in ("comment", "endcomment", "#"):
-            yield Piece("tag", expression, token.start_index, token.value)
+            yield Piece("tag", expression, token.source.rfind("{%", 0, token.start_index), token.value)
 
 
 def _content_start(token: Token) -> int:
@@ -223,16 +211,43 @@ def filter_names(template: BoundTemplate) -> dict[str, int]:
     return {name: spans[0].index for name, spans in template.analyze(include_partials=False).filters.items()}
 
 
-def error_position(error: LiquidError) -> int:
-    """Where in the source an error is, -1 if unknown."""
-    return error.token.start_index if error.token is not None else -1
+def error_position(error: LiquidError, source: str) -> int:
+    """Find the beginning of the tag or output that an error is about."""
+    start = error.token.start_index if error.token is not None else -1
+    if 0 <= start < len(source):
+        return max(source.rfind("{{", 0, start + 2), source.rfind("{%", 0, start + 2), 0)
+    # The library found the end of an expression, or of everything, too early and doesn't say where.
+    opened: list[int] = []
+    for token in AUTHOR.tokenizer()(source):
+        if token.kind == TOKEN_OUTPUT and _fails(source, token.start_index, ""):
+            return token.start_index
+        if token.kind == TOKEN_TAG:
+            begin = source.rfind("{%", 0, token.start_index)
+            if _fails(source, begin, BLOCK_TAGS.get(token.value, "")) and token.value not in BRANCH_TAGS:
+                return begin
+            if token.value in BLOCK_TAGS:
+                opened.append(begin)
+            elif token.value in BLOCK_TAGS.values() and opened:
+                opened.pop()
+    return opened[-1] if opened else len(source)
+
+
+def _fails(source: str, begin: int, end_tag: str) -> bool:
+    """Tell whether the tag at a position is wrong by itself."""
+    found = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL).match(source, begin)
+    if found is None or re.match(r"\{%-?\s*(?:end|else|elsif|when|raw|case)", found.group()):
+        return False
+    try:
+        AUTHOR.parse_tokens(AUTHOR.tokenizer()(found.group() + (f"{{% {end_tag} %}}" if end_tag else "")))
+    except LiquidError:
+        return True
+    return False
 
 
 __all__ = [
     "AUTHOR",
     "BLOCK_TAGS",
     "BRANCH_TAGS",
-    "INTERNAL",
     "STATEFUL_TAGS",
     "Expression",
     "Language",

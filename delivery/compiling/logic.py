@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from liquid.exceptions import LiquidError, LiquidInterrupt
-from liquid.output import LimitedStringIO
-from liquid.undefined import Undefined
 
 from delivery.compiling.contract import RenderError
 from delivery.compiling.escaping import MANAGE, TRACK
-from delivery.compiling.language import INTERNAL, Language, references
+from delivery.compiling.evaluation import INTERNAL, Buffer
+from delivery.compiling.language import references
 from delivery.compiling.parts import Item, to_tokens
 from delivery.compiling.variables import FIELDS, URLS, WHOLE, Person, Source, attributes_of, full_name, source_of
 
@@ -25,28 +24,16 @@ _MARKS = re.compile(rf"[{TRACK}{MANAGE}]|\b(?:{'|'.join(URLS)})\b")
 _CLOCK = re.compile(r"\b(?:now|today)\b")
 
 
-class Missing(Undefined):
-    """A value that isn't there: false, blank, nil and equal to "", so that every way of asking finds it missing."""
-
-    __slots__ = ()
-    __hash__ = Undefined.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or other == "" or isinstance(other, Undefined)
-
-
-Language.undefined = Missing
-
-
 class Unit:
     """Blocks that are rendered together in the document's order, because later ones may depend on earlier ones."""
 
-    def __init__(self, groups: Sequence[Sequence[Item]], shared: Mapping[str, object]) -> None:
+    def __init__(self, groups: Sequence[Sequence[Item]], shared: Mapping[str, object], known: Sequence[str]) -> None:
         self._shared = shared
+        self._known = known
         self._templates = [INTERNAL.parse_tokens(to_tokens(group)) for group in groups]
         self.table: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._characters = 0
-        self.sources = _sources(groups)
+        self.sources, self._nested = _sources(groups)
         # What a block shows of the clock must not be remembered.
         self.marked = _is_marked(groups)
         self.memorable = not any(_CLOCK.search(_expressions(group)) for group in groups)
@@ -66,11 +53,11 @@ class Unit:
     def render(self, person: Person) -> tuple[str, ...]:
         """Render every block for a person."""
         first = self._templates[0]
-        context = first.context_class(first, globals={**self._shared, **namespace(person)})
+        context = first.context_class(first, globals=self._namespace(person))
         outputs = []
         try:
             for template in self._templates:
-                buffer = LimitedStringIO(INTERNAL.output_stream_limit or 0)
+                buffer = Buffer(INTERNAL.output_stream_limit or 0)
                 for node in template.nodes:
                     node.render(context, buffer)
                 outputs.append(buffer.getvalue())
@@ -80,30 +67,46 @@ class Unit:
             raise RenderError(str(error) or type(error).__name__) from error
         return tuple(outputs)
 
+    def _namespace(self, person: Person) -> dict[str, object]:
+        """Lay out what these blocks read of a person under the names that authors use."""
+        values = dict(self._shared)
+        if WHOLE in self.sources or self._nested:
+            return self._whole_namespace(person, values)
+        attributes = attributes_of(person)
+        for kind, name in self.sources:
+            if kind == "attribute":
+                values[name] = present(attributes.get(name))
+            else:
+                values[name] = present(full_name(person) if name == "name" else person.get(name))
+        return values
 
-def namespace(person: Person) -> dict[str, object]:
-    """Lay out a person's values under the names that authors use."""
-    attributes = {name: present(name, value) for name, value in attributes_of(person).items()}
-    fields = {name: present(name, person.get(name)) for name in FIELDS}
-    fields["name"] = present("name", full_name(person))
-    return {**attributes, **fields, "attributes": attributes, "subscriber": {**fields, "attributes": attributes}}
+    def _whole_namespace(self, person: Person, values: dict[str, object]) -> dict[str, object]:
+        attributes: dict[str, object] = dict.fromkeys(self._known)
+        attributes |= {name: present(value) for name, value in attributes_of(person).items()}
+        fields = {name: present(person.get(name)) for name in FIELDS}
+        fields["name"] = present(full_name(person))
+        everything = {**attributes, **fields, "attributes": attributes}
+        return {**everything, **values, "subscriber": everything}
 
 
-def present(name: str, value: object) -> object:
-    """Return the value, or `Missing` when there is none."""
-    return Missing(name) if value is None or value == "" else value
+def present(value: object) -> object:
+    """Return the value, nil for an empty text: people ask `{% if first_name %}` and mean "is there one"."""
+    return None if value == "" else value
 
 
-def _sources(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
+def _sources(groups: Sequence[Sequence[Item]]) -> tuple[tuple[Source, ...], bool]:
+    """List the values that blocks read, and tell whether any is read through `attributes` or `subscriber`."""
     template = INTERNAL.parse_tokens(token for group in groups for token in to_tokens(group))
     found: dict[Source, None] = {}
+    nested = False
     for reference in references(template):
         source = source_of(reference.path)
-        if reference.whole and len(reference.path) <= 1 and source is not None and source[0] != "field":
+        nested = nested or reference.path[:1] in (("attributes",), ("subscriber",))
+        if reference.whole and reference.path in (("attributes",), ("subscriber",), ("subscriber", "attributes")):
             source = WHOLE
         if source is not None:
             found[source] = None
-    return tuple(found)
+    return tuple(found), nested
 
 
 def _is_marked(groups: Sequence[Sequence[Item]]) -> bool:

@@ -222,14 +222,11 @@ class _Walker:
         if plain == label:
             return
         labelled = len(self.writer.items) > begun
-        space = self.writer.space
-        self.writer.space = False
         if labelled:
             self.writer.items.append(constant(": "))
         else:
             self.writer.flush()
         self.writer.items += address
-        self.writer.space = space
 
     def _is_invisible(self, event: Event) -> bool:
         style = event.attribute("style")

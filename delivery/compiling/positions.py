@@ -66,7 +66,6 @@ class Places:
             return Place("style" if event.name == "style" else "script", ("raw", index))
         return Place("declaration" if event.kind == "condition" else event.kind, (event.kind, index))
 
-
     def is_between_cells(self, position: int) -> bool:
         """Tell whether text stands directly in a table, where parsers move it out."""
         index = bisect.bisect_right(self._starts, position) - 1

@@ -8,11 +8,12 @@ from typing import Final, Self, cast
 from delivery.compiling.codegen import Generator, Values
 from delivery.compiling.contract import Rendered, Tokens
 from delivery.compiling.escaping import ESCAPES
-from delivery.compiling.language import INTERNAL, STATEFUL_TAGS, read_expression
+from delivery.compiling.evaluation import INTERNAL
+from delivery.compiling.language import STATEFUL_TAGS, read_expression
 from delivery.compiling.linking import SignRemainder
 from delivery.compiling.logic import Unit
 from delivery.compiling.parts import Item, to_tokens, top_level
-from delivery.compiling.slots import LITERAL, Slot, alternate, move_edges, split_constant, to_handlebars
+from delivery.compiling.slots import LITERAL, Slot, alternate, lay_out, to_handlebars
 from delivery.compiling.variables import Person, plain_source, urls_for
 
 VERSION: Final = 1
@@ -50,7 +51,7 @@ class Program:
             raise ValueError("This email has links that differ from person to person: pass sign_remainder.")
         parts = cast("dict[str, list[Item]]", payload["parts"])
         shared = {"organization": payload["organization"], **urls_for(str(payload["public_url"]))}
-        layout = _Layout(shared)
+        layout = _Layout(shared, cast("list[str]", payload["attributes"]))
         sequences = {part: layout.arrange(parts[part]) for part in PARTS}
         names: dict[Slot, str] = {}
         segments = {
@@ -74,15 +75,16 @@ def fill(segments: Sequence[str], values: Mapping[str, str]) -> str:
 class _Layout:
     """Decides what is constant, what is a plain value and what needs Liquid."""
 
-    def __init__(self, shared: Mapping[str, object]) -> None:
+    def __init__(self, shared: Mapping[str, object], known: Sequence[str]) -> None:
         self.units: list[Unit] = []
+        self._known = known
         self._shared = shared
 
     def arrange(self, items: Sequence[Item]) -> list[str | Slot]:
         """Turn a part's items into constants and slots."""
         own = _own_names(items)
         sequence: list[str | Slot] = []
-        blocks: list[tuple[int, list[Item]]] = []
+        blocks: list[tuple[int, list[Item]]] = []  # each with its place in the sequence
         for group in top_level(items):
             plain = _plain(group[0], own) if len(group) == 1 else None
             if plain is not None:
@@ -92,7 +94,7 @@ class _Layout:
             if not _is_silent(group):
                 sequence.append(Slot(LITERAL))
         self._add_units(blocks, sequence, stateful=bool(own))
-        return move_edges(sequence)
+        return lay_out(sequence)
 
     def _add_units(self, blocks: list[tuple[int, list[Item]]], sequence: list[str | Slot], *, stateful: bool) -> None:
         # Where something is assigned or counted, all blocks of the part run in order in one context.
@@ -101,7 +103,7 @@ class _Layout:
                 if not _is_silent(group):
                     sequence[place] = Slot(("logic", len(self.units), output))
             if batch:
-                self.units.append(Unit([group for _, group in batch], self._shared))
+                self.units.append(Unit([group for _, group in batch], self._shared, self._known))
 
 
 def _own_names(items: Sequence[Item]) -> set[str]:
@@ -122,7 +124,7 @@ def _is_silent(group: Sequence[Item]) -> bool:
 def _plain(item: Item, own: set[str]) -> list[str | Slot] | None:
     """Turn an item into constants and plain slots; None when it needs Liquid."""
     if item[0] == "c":
-        return split_constant(item[1])
+        return [item[1]]
     if item[0] == "o":
         value = _plain_value(item, own)
         return None if value is None else [value]

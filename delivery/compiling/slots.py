@@ -31,6 +31,19 @@ class Slot(NamedTuple):
 LITERAL = ("literal",)
 
 
+def lay_out(sequence: Iterable[str | Slot]) -> list[str | Slot]:
+    """Join neighbouring constants, cut them at tokens and openings, and move what would be misread into slots."""
+    joined: list[str | Slot] = []
+    for entry in sequence:
+        if isinstance(entry, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += entry
+        else:
+            joined.append(entry)
+    return move_edges(
+        piece for entry in joined for piece in (split_constant(entry) if isinstance(entry, str) else [entry])
+    )
+
+
 def split_constant(text: str) -> list[str | Slot]:
     """Cut a constant where tokens stand and where Handlebars would see an opening."""
     found: list[str | Slot] = []

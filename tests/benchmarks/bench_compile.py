@@ -41,10 +41,19 @@ def main() -> None:
     sizes = [sum(map(len, program.values(person(i), tokens[i]).values())) for i in range(100)]
     for name, figure in result.items():
         print(f"{name:18}{figure:10.2f}")
-    print(f"links {len(compilation.links)}, HTML {compilation.html_bytes} bytes, slots {len(program.slot_names)}, "
-          f"values {sum(sizes) // len(sizes)} characters")
-    print(json.dumps({**{name: round(figure, 2) for name, figure in result.items()},
-                      "links": len(compilation.links), "html_bytes": compilation.html_bytes}))
+    print(
+        f"links {len(compilation.links)}, HTML {compilation.html_bytes} bytes, slots {len(program.slot_names)}, "
+        f"values {sum(sizes) // len(sizes)} characters"
+    )
+    print(
+        json.dumps(
+            {
+                **{name: round(figure, 2) for name, figure in result.items()},
+                "links": len(compilation.links),
+                "html_bytes": compilation.html_bytes,
+            }
+        )
+    )
 
 
 def _compile(source: EmailSource) -> Compilation:
@@ -52,7 +61,8 @@ def _compile(source: EmailSource) -> Compilation:
 
 
 def _best(
-    function: Callable[[Mapping[str, object], Tokens], object], people: Sequence[Mapping[str, object]],
+    function: Callable[[Mapping[str, object], Tokens], object],
+    people: Sequence[Mapping[str, object]],
     tokens: Sequence[Tokens],
 ) -> float:
     rounds = []

@@ -50,13 +50,22 @@ PERSON: dict[str, Any] = {
 
 
 def compiled(
-    html: str = "<p>x</p>", *, subject: str = "Subject", text: str = "", preheader: str = "", allow_raw: bool = False,
+    html: str = "<p>x</p>",
+    *,
+    subject: str = "Subject",
+    text: str = "",
+    preheader: str = "",
+    allow_raw: bool = False,
     footer: Footer = FOOTER,
 ) -> Compilation:
     """Compile an email of the test organization."""
     return compile_email(
-        EmailSource(subject, html, text, preheader), footer=footer, schema=SCHEMA, public_url=PUBLIC_URL,
-        allow_raw=allow_raw, organization=ORGANIZATION,
+        EmailSource(subject, html, text, preheader),
+        footer=footer,
+        schema=SCHEMA,
+        public_url=PUBLIC_URL,
+        allow_raw=allow_raw,
+        organization=ORGANIZATION,
     )
 
 

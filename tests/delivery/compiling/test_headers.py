@@ -14,7 +14,7 @@ from delivery.compiling.headers import encoded_words, header_value, list_unsubsc
     [
         "Ada, Lovelace",
         "Žofie, s.r.o.",
-        "Bob \"B\" O'Neil",
+        'Bob "B" O\'Neil',
         "a@b.example (news)",
         "刘瑞",
         "back\\slash",
@@ -57,8 +57,20 @@ def test_a_domain_is_written_in_punycode() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "a", "a@", "@b.example", "a b@c.example", "a@b.example\nBcc: c@d.example", "a@b.example, c", "ж@b.example",
-                "a<b@c.example", "a@b..ж", "a@b.example>"]
+    "address",
+    [
+        "",
+        "a",
+        "a@",
+        "@b.example",
+        "a b@c.example",
+        "a@b.example\nBcc: c@d.example",
+        "a@b.example, c",
+        "ж@b.example",
+        "a<b@c.example",
+        "a@b..ж",
+        "a@b.example>",
+    ],
 )
 def test_an_address_that_would_break_the_header_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="Not a"):

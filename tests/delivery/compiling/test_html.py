@@ -37,7 +37,9 @@ def test_a_variable_in_a_conditional_comment_is_filled_in_and_escaped() -> None:
 
 
 def test_the_doctype_stays_as_written() -> None:
-    doctype = '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd">'
+    doctype = (
+        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd">'
+    )
 
     assert rendered(f"{doctype}<html><body>x</body></html>").html.startswith(f"{doctype}<html>")
     assert rendered("<p>x</p>").html.startswith("<!DOCTYPE html>\n<html>")
@@ -79,12 +81,12 @@ def test_a_css_value_that_is_more_than_a_value_is_dropped() -> None:
         ("<a href={{ email }}>x</a>", "unquoted_attribute"),
         ("<p title=a{{ email }}>x</p>", "unquoted_attribute"),
         ("<script>var a = '{{ first_name }}'</script>", "script_slot"),
-        ('<b onclick="f(\'{{ first_name }}\')">x</b>', "event_handler"),
+        ("<b onclick=\"f('{{ first_name }}')\">x</b>", "event_handler"),
         ("<style>a{color:{{ color }}}</style>", "style_slot"),
         ("<p {% if vip %}class='x'{% endif %}>x</p>", "tag_slot"),
         ("<b{{ first_name }}>x", "tag_slot"),
         ('<p style="{{ color }}">x</p>', "css_slot"),
-        ('<p style="background: url(\'{{ logo }}\')">x</p>', "css_slot"),
+        ("<p style=\"background: url('{{ logo }}')\">x</p>", "css_slot"),
         ("{% if vip %}<div>{% endif %}x</div>", "branch_context"),
         ('<a href="{% if vip %}x">{% else %}y">{% endif %}z</a>', "branch_context"),
         ('{% if vip %}<a href="https://x/{% else %}<a href="https://y/{% endif %}">z</a>', "branch_context"),

@@ -87,10 +87,15 @@ def test_somebody_without_the_value_gets_an_empty_remainder_not_another_persons(
     compilation = compiled('<a href="https://shop.example/u/{{ attributes.code }}?n={{ first_name }}">x</a>')
     program = loaded(compilation)
 
-    values = [program.values({**PERSON, **who}, TOKENS) for who in ({}, {"attributes": {}, "first_name": None})]
+    nobody = {**PERSON, "attributes": {}, "first_name": None}
+    values = [program.values(person, TOKENS) for person in (PERSON, nobody)]
 
-    remainders = [decode_remainder(value.split("/")[2].split(".")[0]) for found in values for value in found.values()
-                  if value.startswith("TRACK/1/")]
+    remainders = [
+        decode_remainder(value.split("/")[2].split(".")[0])
+        for found in values
+        for value in found.values()
+        if value.startswith("TRACK/1/")
+    ]
     assert remainders == ["x%2F1?n=Ada", "?n="]
 
 
@@ -106,7 +111,9 @@ def test_links_with_the_same_variable_target_share_a_number_in_loops_too() -> No
 
 
 def test_a_remembered_loop_carries_each_persons_own_token() -> None:
-    program = loaded(compiled('{% if vip %}{% else %}<a href="https://b.example">b</a>{{ unsubscribe_url }}{% endif %}'))
+    program = loaded(
+        compiled('{% if vip %}{% else %}<a href="https://b.example">b</a>{{ unsubscribe_url }}{% endif %}')
+    )
 
     first = program.render(PERSON, TOKENS).html
     second = program.render(PERSON, TOKENS._replace(track="OTHER", manage="SECOND")).html
@@ -155,7 +162,9 @@ def test_script_links_are_refused(href: str) -> None:
     assert [finding.code for finding in blocked(f'<p><a href="{href}">x</a></p>')] == ["unsafe_link"]
 
 
-@pytest.mark.parametrize("value", ["javascript:alert(1)", "JaVaScRiPt:x", "java\tscript:x", "\x01javascript:x", "data:text/html,x"])
+@pytest.mark.parametrize(
+    "value", ["javascript:alert(1)", "JaVaScRiPt:x", "java\tscript:x", "\x01javascript:x", "data:text/html,x"]
+)
 def test_a_value_that_is_a_script_address_becomes_harmless(value: str) -> None:
     compilation = compiled('<a href="{{ attributes.logo }}">x</a>')
 
@@ -166,7 +175,14 @@ def test_a_value_that_is_a_script_address_becomes_harmless(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "href", ["https://{{ code }}.example/", "https://{{ code }}", "https://a.example{{ code }}", "{{ code }}:x", "http:{{ code }}"]
+    "href",
+    [
+        "https://{{ code }}.example/",
+        "https://{{ code }}",
+        "https://a.example{{ code }}",
+        "{{ code }}:x",
+        "http:{{ code }}",
+    ],
 )
 def test_scheme_and_host_must_be_constant(href: str) -> None:
     assert [finding.code for finding in blocked(f'<a href="{href}">x</a>')] == ["variable_host"]
