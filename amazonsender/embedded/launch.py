@@ -16,7 +16,7 @@ from amazonsender.core.processes import end_stranger, spawn
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
 from amazonsender.embedded.home import PROJECT, Home, find_home, free_port
-from amazonsender.embedded.services import Services
+from amazonsender.embedded.services import Services, end_left_overs
 
 WEB_PORT = 8000
 LOCALSES_PORT = 8025
@@ -85,6 +85,7 @@ def wipe() -> int:
     home = find_home(_explicit_home(), create=False)
     if home.lock_holder() is not None:
         raise EmbeddedError("It is still running. Stop it first: Ctrl-C there, or `python3 run.py stop`.")
+    end_left_overs(home)
     shutil.rmtree(home.path, ignore_errors=True)
     say(f"Deleted {home.path}.")
     return 0
@@ -197,6 +198,7 @@ def _choose_ports(home: Home) -> None:
 
 
 def _empty(home: Home) -> None:
+    end_left_overs(home)
     for entry in home.path.iterdir():
         if entry.name == "lock":
             continue

@@ -75,7 +75,7 @@ class Postgres:
     def start(self) -> None:
         """Start it; make the cluster and the database the first time."""
         self._make_cluster()
-        end_left_over(self.folder)
+        end_left_over_postgres(self.folder)
         self.port = self.home.port("postgres")
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.unlink()
@@ -174,7 +174,7 @@ class Postgres:
         return f"See {self.log_path}."
 
 
-def end_left_over(folder: Path) -> None:
+def end_left_over_postgres(folder: Path) -> None:
     """End a server that a killed run left behind on ``folder``, and clear the mark of one that is gone.
 
     PostgreSQL refuses to start while the process number in postmaster.pid exists, even if it belongs to another

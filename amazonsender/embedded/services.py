@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from amazonsender.embedded.binaries import find_postgres, find_valkey
 from amazonsender.embedded.errors import EmbeddedError
 from amazonsender.embedded.home import Home
-from amazonsender.embedded.postgres import Postgres
-from amazonsender.embedded.valkey import BROKER_DATABASE, CACHE_DATABASE, Valkey
+from amazonsender.embedded.postgres import Postgres, end_left_over_postgres
+from amazonsender.embedded.valkey import BROKER_DATABASE, CACHE_DATABASE, Valkey, end_left_over_valkey
 
 RESTART_SECONDS = 2.0
 
@@ -69,3 +69,9 @@ class Services:
     def _start(self, service: Postgres | Valkey) -> None:
         self.started.append(service)
         service.start()
+
+
+def end_left_overs(home: Home) -> None:
+    """End the services of a run that was killed, before their data is deleted."""
+    end_left_over_postgres(home.path / "postgres")
+    end_left_over_valkey(home)

@@ -43,7 +43,7 @@ class Valkey:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._end_left_over()
+        end_left_over_valkey(self.home)
         self.port = self.home.port("valkey")
         with self.log_path.open("w", encoding="utf-8") as log:
             self.process = spawn([self.program, self._write_settings()], env=PLAIN_ENVIRONMENT, output=log)
@@ -86,12 +86,6 @@ class Valkey:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
 
-    def _end_left_over(self) -> None:
-        """End the server of a run that was killed, as it still writes to the folder."""
-        pid = int(self.home.remembered("valkey_pid") or 0)
-        if pid and "valkey-server" in command_of(pid) and not self.alive:
-            end_stranger(pid, signal.SIGTERM, seconds=STOP_SECONDS)
-
     def _answers(self) -> bool:
         if not self.alive:
             return False
@@ -108,3 +102,10 @@ class Valkey:
         except OSError:
             return False
         return answer == b"+OK\r\n+PONG\r\n"
+
+
+def end_left_over_valkey(home: Home) -> None:
+    """End the server of a run that was killed, as it still writes to the folder."""
+    pid = int(home.remembered("valkey_pid") or 0)
+    if pid and "valkey-server" in command_of(pid):
+        end_stranger(pid, signal.SIGTERM, seconds=STOP_SECONDS)

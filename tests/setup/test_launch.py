@@ -1,0 +1,192 @@
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from amazonsender.core.processes import wait_for
+from amazonsender.embedded.__main__ import main
+from amazonsender.embedded.home import Home, find_home
+from amazonsender.embedded.launch import stack_environment
+from amazonsender.reference import declared_variables
+
+pytestmark = pytest.mark.processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A clone's folder of its own, and nothing of the surroundings."""
+    for name in ("HOST", "PORT", "FRESH", "EXIT"):
+        monkeypatch.delenv(name, raising=False)
+    folder = Path(tempfile.mkdtemp(prefix="amazonsender-test-"))
+    folder.chmod(0o755)
+    monkeypatch.setenv("DEMO_DATA_DIR", str(folder / "data"))
+    yield find_home(folder / "data")
+    shutil.rmtree(folder)
+
+
+def launch(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "amazonsender.embedded", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": "postgresql://production.example/db", "SENTRY_DSN": "https://real"},
+    )
+
+
+def answer_of(*arguments: str) -> tuple[int, str]:
+    process = launch(*arguments)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> tuple[str, list[str]]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        found = re.search(pattern, line)
+        if found:
+            return found.group(), lines
+    pytest.fail(f"{pattern} was not printed:\n" + "\n".join(lines))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_a_run_from_the_first_start_to_the_wipe(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port))
+
+    with launch("run") as process:
+        try:
+            link, lines = read_until(process, rf"http://localhost:{port}/\S+")
+            assert "Not used: DATABASE_URL, SENTRY_DSN of your environment. If you mean it, say DEMO_" in "\n".join(
+                lines
+            )
+            read_until(process, "Ready at")
+            assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=10).status == 200
+            assert urllib.request.urlopen(link, timeout=10).status == 200
+
+            code, output = answer_of("run")
+            assert code == 1
+            assert f"already running, as process {process.pid}: http://localhost:{port}" in output
+
+            code, output = answer_of("login")
+            assert code == 0
+            assert re.search(rf"http://localhost:{port}/\S+", output)
+
+            code, output = answer_of("manage", "showmigrations", "organizations", "--plan")
+            assert code == 0
+            assert "[X]  organizations.0001_initial" in output
+
+            code, output = answer_of("wipe")
+            assert code == 1
+            assert "still running" in output
+
+            _web_of(process.pid).kill()
+            read_until(process, "web was killed by SIGKILL; starting it again in 1 s")
+            assert wait_for(lambda: _answers(port), seconds=20)
+        finally:
+            code, output = answer_of("stop")
+
+    assert (code, output) == (0, "Stopped.\n")
+    assert process.returncode == 0
+    assert not _answers(port)
+    assert home.lock_holder() is None
+    assert home.remembered("web_port") == str(port)
+
+    assert answer_of("wipe") == (0, f"Deleted {home.path}.\n")
+    assert not home.path.exists()
+
+
+def _web_of(pid: int) -> psutil.Process:
+    below = psutil.Process(pid).children(recursive=True)
+    return next(
+        child for child in below if "granian" in child.cmdline() and "amazonsender.wsgi:application" in child.cmdline()
+    )
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=2).status == 200)
+    except OSError:
+        return False
+
+
+def test_tests_run_on_services_of_their_own_which_are_gone_afterwards() -> None:
+    code, output = answer_of("test", "-q", "-p", "no:cacheprovider", "tests/setup/test_env.py")
+
+    assert code == 0
+    assert "passed" in output
+    assert "Not used: DATABASE_URL, SENTRY_DSN" in output
+
+
+def test_a_run_in_which_nothing_runs_says_how_to_start(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["login"]) == 1
+    assert "Start it with `make demo`" in capsys.readouterr().err
+    assert main(["stop"]) == 0
+    assert capsys.readouterr().out == "Nothing is running here.\n"
+    assert main(["dance"]) == 2
+
+
+def test_a_port_that_is_taken_is_refused_when_it_was_asked_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+
+        assert main(["run"]) == 1
+
+    assert "is taken by another program" in capsys.readouterr().err
+
+
+def test_the_environment_of_a_demo_names_only_settings_that_exist(home: Home) -> None:
+    home.remember("web_port", "8000")
+    home.remember("localses_port", "8025")
+
+    names = set(stack_environment(home))
+
+    # Local SES and the machine have their own names; the product reads the rest.
+    theirs = {name for name in names if name.startswith(("LOCALSES_", "AWS_"))} | {
+        "DJANGO_SETTINGS_MODULE",
+        "AMAZONSENDER_IGNORE_DOTENV",
+    }
+    ours = {"ENVIRONMENT", "DATA_DIR", "SECRET_KEY", "TOKEN_KEYS", "PUBLIC_URL", "ALLOWED_HOSTS"}
+    assert ours <= names - theirs
+    assert ours | {"LOCALSES_URL", "LOCALSES_CERTIFICATE", "LOCALSES_ACCESS_KEY"} <= set(declared_variables())
+
+
+def test_secrets_of_a_run_are_kept_from_other_users(home: Home) -> None:
+    home.keep_environment({"DATABASE_URL": "postgresql://user:password@host/db"})
+
+    kept = home.path / "environment.json"
+
+    assert json.loads(kept.read_text()) == {"DATABASE_URL": "postgresql://user:password@host/db"}
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_an_address_open_to_the_network_is_reached_as_localhost(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.remember("web_port", "9000")
+    monkeypatch.setenv("HOST", "0.0.0.0")
+
+    environment = stack_environment(home)
+
+    assert environment["PUBLIC_URL"] == "http://localhost:9000"
+    assert environment["LOCALSES_HOST"] == "0.0.0.0"
