@@ -16,10 +16,12 @@ def declared() -> dict[str, tuple[str, int]]:
     for app in APPS:
         for module in ("tasks", "event_tasks"):
             try:
-                found |= getattr(import_module(f"{app}.{module}"), "PERIODIC", {})
+                periodic = getattr(import_module(f"{app}.{module}"), "PERIODIC", {})
             except ModuleNotFoundError as error:
                 if error.name != f"{app}.{module}":
                     raise
+            else:
+                found |= {name: (task if isinstance(task, str) else task.name, every) for name, (task, every) in periodic.items()}
     return found
 
 

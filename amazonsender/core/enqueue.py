@@ -9,6 +9,8 @@ from celery import Task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+NEVER_SECONDS = 86_400.0  # a wake-up that waited for a day has been replaced by the tick long ago
+
 logger = structlog.get_logger(__name__)
 
 
@@ -22,8 +24,7 @@ def enqueue(
 
     def publish() -> None:
         try:
-            options = {} if expires is None else {"expires": expires}
-            task.apply_async(args, countdown=countdown or 0.0, retry=False, **options)
+            task.apply_async(args, countdown=countdown or 0.0, expires=expires or NEVER_SECONDS, retry=False)
         except (OperationalError, OSError) as error:
             logger.warning("enqueue.broker_unreachable", task=task.name, error=str(error))
 

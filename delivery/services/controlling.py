@@ -53,4 +53,4 @@ def _move(mailout: Mailout, expected: list[MailoutState], to: MailoutState, reas
 
 
 def _log(act: str, mailout: Mailout, actor: User | None) -> None:
-    logger.info(f"delivery.{act}", mailout=mailout.pk, actor=actor.pk if actor else None)
+    logger.info("delivery.controlled", act=act, mailout=mailout.pk, actor=actor.pk if actor else None)

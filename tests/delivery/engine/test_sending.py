@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from delivery.engine.database import Connection
+from delivery.engine.ticking import tick
+from delivery.models import Message, MessageBatch, MessageState, SendCall
+from delivery.selectors.progress import mailout_account, mailout_progress
+from tests.delivery.engine.world import World
+
+
+def states_of(mailout_id: int) -> Counter[int]:
+    return Counter(Message.objects.filter(mailout_id=mailout_id).values_list("state", flat=True))
+
+
+def test_everybody_eligible_is_handed_over_exactly_once_and_the_account_adds_up(world: World, raw: Connection) -> None:
+    world.add_people(2345)
+    world.add_people(5, start=5000, status="unsubscribed")
+    mailout = world.launch()
+
+    world.run()
+    tick(raw, slots=2)
+
+    assert states_of(mailout.pk) == {MessageState.SENT: 2345, MessageState.EXCLUDED: 5}
+    assert world.provider.handed_over == {f"p{number}@example.com": 1 for number in range(2345)}
+    assert SendCall.objects.filter(state=0).count() == 0
+    progress = mailout_progress(mailout)
+    assert (progress.candidates, progress.sent, progress.excluded, progress.waiting) == (2350, 2345, 5, 0)
+    assert progress.state == "finished"
+    assert mailout_account(mailout).states["sent"] == 2345
+    assert set(MessageBatch.objects.values_list("state", flat=True)) == {2}
