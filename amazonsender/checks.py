@@ -1,1 +1,159 @@
-"""System checks that refuse a dangerous configuration and say what to set."""
+"""System checks that refuse a dangerous configuration and say what to set.
+
+Those about the environment run everywhere; those marked "on a server" only with the production settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's word for it
+from django.http.request import validate_host
+
+from amazonsender.core.loopback import is_loopback
+
+MIN_KEY_LENGTH: Final = 50
+MIN_KEY_VARIETY: Final = 5
+MIN_TOKEN_KEY_BYTES: Final = 32
+PGBOUNCER_PORT: Final = "6432"
+
+Check = Callable[..., list[CheckMessage]]
+
+
+def configuration_check(findings: Callable[[], Iterator[CheckMessage]]) -> Check:
+    """Register a generator of findings as a system check."""
+
+    def run(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+        return list(findings())
+
+    register(run)
+    return run
+
+
+@configuration_check
+def secret_key() -> Iterator[CheckMessage]:
+    key = settings.SECRET_KEY
+    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_VARIETY or key.startswith("django-insecure"):
+        yield Error(
+            "SECRET_KEY is too weak: whoever guesses it signs in as anybody.",
+            hint=(
+                "Set SECRET_KEY to 50 or more random characters, as from "
+                "python -c 'import secrets; print(secrets.token_urlsafe(50))'."
+            ),
+            id="amazonsender.E001",
+        )
+
+
+@configuration_check
+def token_keys() -> Iterator[CheckMessage]:
+    numbers: list[str] = []
+    for entry in settings.TOKEN_KEYS:
+        number, _, secret = entry.partition(":")
+        if not number.isdecimal() or not 0 <= int(number) <= 255 or len(_from_hex(secret)) < MIN_TOKEN_KEY_BYTES:
+            # The entry itself is a secret, so the message says only which one it is.
+            yield _token_error(f"Entry {len(numbers) + 1} of TOKEN_KEYS is not number:hex with 64 or more hex digits.")
+        numbers.append(number)
+    if not numbers:
+        yield _token_error("TOKEN_KEYS is empty, so no link in an email could be signed.")
+    if len(set(numbers)) != len(numbers):
+        yield _token_error("Two entries of TOKEN_KEYS have the same number.")
+
+
+def _token_error(message: str) -> Error:
+    hint = (
+        "Set TOKEN_KEYS to entries such as 1:<64 hex digits>, numbers 0 to 255, the newest first; "
+        "python -c 'import secrets; print(secrets.token_hex(32))' makes one."
+    )
+    return Error(message, hint=hint, id="amazonsender.E002")
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
+@configuration_check
+def debugging_on_a_server() -> Iterator[CheckMessage]:
+    if settings.IS_SERVER and settings.DEBUG:
+        yield Error(
+            "DEBUG is on: error pages would show settings and people's data to everybody.",
+            hint="Unset DEBUG.",
+            id="amazonsender.E003",
+        )
+
+
+@configuration_check
+def public_url() -> Iterator[CheckMessage]:
+    """Links in sent mail can't be mended afterwards."""
+    if not settings.IS_SERVER:
+        return
+    parts = urlsplit(settings.PUBLIC_URL)
+    if is_loopback(settings.PUBLIC_URL) or parts.scheme != "https":
+        yield Error(
+            f"PUBLIC_URL is {settings.PUBLIC_URL}: links in sent mail would lead nowhere or be unencrypted.",
+            hint="Set PUBLIC_URL to the https address under which readers reach this server.",
+            id="amazonsender.E004",
+        )
+    elif not validate_host(parts.hostname or "", settings.ALLOWED_HOSTS):
+        yield Error(
+            f"{parts.hostname} of PUBLIC_URL is not in ALLOWED_HOSTS: every link in sent mail would answer 400.",
+            hint=f"Add {parts.hostname} to ALLOWED_HOSTS.",
+            id="amazonsender.E006",
+        )
+
+
+@configuration_check
+def allowed_hosts() -> Iterator[CheckMessage]:
+    if settings.IS_SERVER and ("*" in settings.ALLOWED_HOSTS or not settings.ALLOWED_HOSTS):
+        yield Error(
+            "ALLOWED_HOSTS admits every host name or none.",
+            hint="Set ALLOWED_HOSTS to the host names of this server, separated by commas.",
+            id="amazonsender.E005",
+        )
+
+
+@configuration_check
+def local_ses_on_a_server() -> Iterator[CheckMessage]:
+    if settings.IS_SERVER and settings.LOCALSES_URL:
+        yield Error(
+            "LOCALSES_URL is set on a server: its certificate would be believed for events about real people.",
+            hint="Unset LOCALSES_URL and LOCALSES_CERTIFICATE, or run with the local settings.",
+            id="amazonsender.E007",
+        )
+
+
+@configuration_check
+def broker_in_memory() -> Iterator[CheckMessage]:
+    if settings.IS_SERVER and settings.CELERY_BROKER_URL.startswith("memory"):
+        yield Error(
+            "CELERY_BROKER_URL is memory://, which reaches no worker.",
+            hint="Set CELERY_BROKER_URL to Redis, Valkey, RabbitMQ or SQS.",
+            id="amazonsender.E008",
+        )
+
+
+@configuration_check
+def pool_behind_pgbouncer() -> Iterator[CheckMessage]:
+    database = settings.DATABASES["default"]
+    if "pool" in database.get("OPTIONS", {}) and str(database.get("PORT", "")) == PGBOUNCER_PORT:
+        yield Warning(
+            "DB_POOL is on and DATABASE_URL looks like PgBouncer: two pools, and idle connections in both.",
+            hint="Unset DB_POOL.",
+            id="amazonsender.W001",
+        )
+
+
+@configuration_check
+def proxies_before_a_server() -> Iterator[CheckMessage]:
+    if settings.IS_SERVER and not settings.TRUSTED_PROXIES:
+        yield Warning(
+            "TRUSTED_PROXIES is 0: behind a proxy, every reader would share its address and https be taken for http.",
+            hint="Set TRUSTED_PROXIES to the number of proxies before the web server; ignore this if there is none.",
+            id="amazonsender.W002",
+        )

@@ -58,7 +58,8 @@ class AmazonSenderSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold is unty
 
     def get_urls(self) -> list[URLPattern]:
         own = [path(page.path, self.admin_view(page.view), name=page.name) for page in PAGES]
-        return [*own, *super().get_urls()]
+        # Without Django's redirect to any object of any organization by its content type and key.
+        return [*own, *(each for each in super().get_urls() if getattr(each, "name", "") != "view_on_site")]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         home = current_home()

@@ -1,4 +1,4 @@
-"""One event per task run, in the same log as everything else."""
+"""One event per task run, in the same log as everything else; and workers that refuse a wrong configuration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery import Task, signals
 from django.conf import settings
 
 from amazonsender.core.logging import configure_structlog
+from amazonsender.core.startup import refuse_wrong_configuration
 
 logger = structlog.get_logger("celery.task")
 _started: dict[str, float] = {}
@@ -20,6 +21,12 @@ _started: dict[str, float] = {}
 def use_our_logging(**_options: Any) -> None:
     logging.config.dictConfig(settings.LOGGING)
     configure_structlog()
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def check_configuration(**_options: Any) -> None:
+    refuse_wrong_configuration()
 
 
 @signals.task_prerun.connect

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django_ratelimit import ALL
 from django_ratelimit.core import get_usage
 
 logger = structlog.get_logger(__name__)
@@ -69,7 +70,7 @@ def seconds_to_wait(request: HttpRequest, *, group: str, rate: str, method: str 
     """Count this request; return how long its client has to wait, or None when it may pass."""
     try:
         usage: dict[str, Any] | None = get_usage(
-            request, group=group, key=_throttle_key, rate=rate, method=method, increment=True
+            request, group=group, key=_throttle_key, rate=rate, method=method or ALL, increment=True
         )
     except Exception as error:  # noqa: BLE001 - each cache client raises its own
         logger.warning("throttle.cache_unreachable", group=group, error=type(error).__name__)

@@ -38,6 +38,8 @@ DATA_DIR = (
     or BASE_DIR / ".data"
 )
 
+IS_SERVER = False  # the production settings turn it on; system checks are strict there
+
 env.section("Addresses")
 PUBLIC_URL = env.url(
     "PUBLIC_URL",

@@ -4,6 +4,7 @@ from amazonsender.settings.base import *  # noqa: F403
 from amazonsender.settings.base import TRUSTED_PROXIES, env
 
 DEBUG = False
+IS_SERVER = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-session"
