@@ -33,7 +33,8 @@ class Unit:
         self._templates = [INTERNAL.parse_tokens(to_tokens(group)) for group in groups]
         self.table: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._characters = 0
-        self.sources, self._nested = _sources(groups)
+        self.sources = _sources(groups)
+        self._reads_all = WHOLE in self.sources
         # What a block shows of the clock must not be remembered.
         self.marked = _is_marked(groups)
         self.memorable = not any(_CLOCK.search(_expressions(group)) for group in groups)
@@ -69,24 +70,22 @@ class Unit:
 
     def _namespace(self, person: Person) -> dict[str, object]:
         """Lay out what these blocks read of a person under the names that authors use."""
-        values = dict(self._shared)
-        if WHOLE in self.sources or self._nested:
-            return self._whole_namespace(person, values)
-        attributes = attributes_of(person)
-        for kind, name in self.sources:
-            if kind == "attribute":
-                values[name] = present(attributes.get(name))
-            else:
-                values[name] = present(full_name(person) if name == "name" else person.get(name))
-        return values
-
-    def _whole_namespace(self, person: Person, values: dict[str, object]) -> dict[str, object]:
-        attributes: dict[str, object] = dict.fromkeys(self._known)
-        attributes |= {name: present(value) for name, value in attributes_of(person).items()}
-        fields = {name: present(person.get(name)) for name in FIELDS}
-        fields["name"] = present(full_name(person))
-        everything = {**attributes, **fields, "attributes": attributes}
-        return {**everything, **values, "subscriber": everything}
+        held = attributes_of(person)
+        attributes: dict[str, object] = {}
+        fields: dict[str, object] = {}
+        if self._reads_all:
+            attributes = dict.fromkeys(self._known)
+            attributes |= {name: present(value) for name, value in held.items()}
+            fields = {name: present(person.get(name)) for name in FIELDS}
+            fields["name"] = present(full_name(person))
+        else:
+            for kind, name in self.sources:
+                if kind == "attribute":
+                    attributes[name] = present(held.get(name))
+                else:
+                    fields[name] = present(full_name(person) if name == "name" else person.get(name))
+        values = {**attributes, **fields, "attributes": attributes}
+        return {**values, **self._shared, "subscriber": values}
 
 
 def present(value: object) -> object:
@@ -94,19 +93,17 @@ def present(value: object) -> object:
     return None if value == "" else value
 
 
-def _sources(groups: Sequence[Sequence[Item]]) -> tuple[tuple[Source, ...], bool]:
-    """List the values that blocks read, and tell whether any is read through `attributes` or `subscriber`."""
+def _sources(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
+    """List the values that blocks read."""
     template = INTERNAL.parse_tokens(token for group in groups for token in to_tokens(group))
     found: dict[Source, None] = {}
-    nested = False
     for reference in references(template):
         source = source_of(reference.path)
-        nested = nested or reference.path[:1] in (("attributes",), ("subscriber",))
         if reference.whole and reference.path in (("attributes",), ("subscriber",), ("subscriber", "attributes")):
             source = WHOLE
         if source is not None:
             found[source] = None
-    return tuple(found), nested
+    return tuple(found)
 
 
 def _is_marked(groups: Sequence[Sequence[Item]]) -> bool:

@@ -61,6 +61,10 @@ _SENTENCES = (
     "It began with a letter that nobody had asked for, and an answer that took eleven years to arrive.",
     "We spent a week there with a notebook, two cameras and no plan, which turned out to be the right equipment.",
     "Every morning somebody opens the door, sweeps the step and waits for whoever comes first.",
+    "There is no sign outside, only a chair, and whoever sits down on it is taken to have arrived and is offered tea.",
+    "Nobody could say when the custom began, but everybody knew exactly how it was done and who had done it wrong.",
+    "On the way back the light had changed, the ferry was late, and we understood what the old man had meant by enough.",
+    "We have put the long version, with all the photographs and a map to print, on our pages for you to read tonight.",
     "The recipe is older than the house, the house is older than the street, and the street has just been renamed.",
 )
 
@@ -101,6 +105,7 @@ def newsletter() -> EmailSource:
 {stories}
 <tr><td align="center" style="padding: 12px 40px 28px 40px">
   <a class="button" href="https://northwind.example/archive?utm_source=journal&amp;utm_medium=email">All stories of the month</a>
+  <p class="small">Something on your mind? <a href="https://northwind.example/letters?utm_source=journal&amp;utm_medium=email">Write to the editors</a>.</p>
 </td></tr>
 <tr><td class="small" align="center" style="padding: 18px 40px 28px 40px; border-top: 1px solid #e6e0d3">
   {{{{ organization.postal_address }}}}<br>
