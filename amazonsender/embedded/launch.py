@@ -34,8 +34,9 @@ def say(text: str) -> None:
 
 def run_demo(options: Mapping[str, str]) -> int:
     """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account."""
-    wanted = ["--then", "seed_demo --verify" if options.get("EXIT") else "seed_demo"]
-    return _run_stack(options, [*wanted, *(["--exit"] if options.get("EXIT") else [])])
+    if _wants(options, "EXIT"):
+        return _run_stack(options, ["--then", "seed_demo --verify", "--exit"])
+    return _run_stack(options, ["--then", "seed_demo"])
 
 
 def run_plain(options: Mapping[str, str]) -> int:
@@ -123,7 +124,7 @@ def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
     lock = home.lock()
     if lock is None:
         raise EmbeddedError(f"It is already running, as process {home.lock_holder()}: {home.remembered('web_url')}")
-    if options.get("FRESH"):
+    if _wants(options, "FRESH"):
         _empty(home)
     _say_what_is_ignored("DEMO_")
     _choose_ports(home)
@@ -139,6 +140,8 @@ def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
                 return _prepare(environment) or _supervise(home, environment, services, then)
         except KeyboardInterrupt:
             return 0
+        finally:
+            say("Stopped.")
 
 
 def _prepare(environment: Mapping[str, str]) -> int:
@@ -206,6 +209,10 @@ def _empty(home: Home) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def _wants(options: Mapping[str, str], name: str) -> bool:
+    return options.get(name, "") not in {"", "0"}
 
 
 def _host() -> str:
