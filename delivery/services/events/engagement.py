@@ -1,0 +1,165 @@
+"""What events say about a person over all mailouts: one narrow row each, and the soft bounces that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from delivery.models import EventType
+from delivery.services.events.bounces import MESSAGE_CAUSED
+from delivery.services.events.ledger import Cursor, Row, columns
+from delivery.services.events.rollups import places
+
+SOFT_BOUNCE_LIMIT = 5  # distinct mailouts without a delivery between
+SOFT_BOUNCE_WINDOW_DAYS = 90
+SOFT_BOUNCE_PAUSE_DAYS = 30
+
+
+@dataclass(slots=True)
+class _Change:
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    last_delivered_at: datetime | None = None
+    last_opened_at: datetime | None = None
+    last_clicked_at: datetime | None = None
+
+
+def _later(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None or other > one else one
+
+
+class Engagement:
+    """What one batch of events changes in `subscribers_engagement`.
+
+    Counts move with the facts, also back when a click turns out to be a machine's; the `last_…` times never go back.
+    """
+
+    def __init__(self) -> None:
+        self._changes: dict[int, _Change] = {}
+        self._soft: set[int] = set()
+
+    def _of(self, row: Row) -> _Change:
+        return self._changes.setdefault(row.subscriber_id, _Change())
+
+    def add_delivery(self, row: Row, at: datetime) -> None:
+        change = self._of(row)
+        change.last_delivered_at = _later(change.last_delivered_at, at)
+
+    def add_human_act(self, row: Row, type_: int, at: datetime) -> None:
+        change = self._of(row)
+        if type_ == EventType.OPENED:
+            change.last_opened_at = _later(change.last_opened_at, at)
+        else:
+            change.last_clicked_at = _later(change.last_clicked_at, at)
+
+    def add_soft_bounce(self, row: Row) -> None:
+        self._of(row)
+        self._soft.add(row.subscriber_id)
+
+    def move_message(self, row: Row) -> None:
+        """Count a message by the difference between what it was and what it is."""
+        facts = tuple(row.facts)
+        if facts == row.was:
+            return
+        before, after = _counted(row.was), _counted(facts)
+        if before != after:
+            change = self._of(row)
+            change.delivered += after[0] - before[0]
+            change.opened += after[1] - before[1]
+            change.clicked += after[2] - before[2]
+
+    def write(self, cursor: Cursor) -> list[SoftBounces]:
+        """Write the differences in the order of subscribers; return the people whose soft bounces changed."""
+        if not self._changes:
+            return []
+        rows = [
+            (i, c.delivered, c.opened, c.clicked, c.last_delivered_at, c.last_opened_at, c.last_clicked_at)
+            for i, c in sorted(self._changes.items())
+        ]
+        cursor.execute(_UPSERT, columns(rows, 7), binary=True)
+        bouncing = {row[0] for row in cursor if row[1]}
+        return _count_soft_bounces(cursor, self._soft | bouncing)
+
+
+def _counted(facts: tuple[datetime | None, ...]) -> tuple[int, int, int]:
+    uniq, human = places(facts)
+    return (
+        int(any(type_ == EventType.DELIVERED for type_, _ in uniq)),
+        int(any(type_ == EventType.OPENED for type_, _ in human)),
+        int(any(type_ == EventType.CLICKED for type_, _ in human)),
+    )
+
+
+_UPSERT = """
+INSERT INTO subscribers_engagement AS e
+       (subscriber_id, delivered, opened, clicked, soft_bounces, last_delivered_at, last_opened_at, last_clicked_at)
+SELECT id, delivered, opened, clicked, 0, delivered_at, opened_at, clicked_at
+  FROM unnest(%b::bigint[], %b::int[], %b::int[], %b::int[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[])
+       AS v(id, delivered, opened, clicked, delivered_at, opened_at, clicked_at)
+    ON CONFLICT (subscriber_id) DO UPDATE
+   SET delivered = e.delivered + EXCLUDED.delivered, opened = e.opened + EXCLUDED.opened,
+       clicked = e.clicked + EXCLUDED.clicked,
+       last_delivered_at = GREATEST(e.last_delivered_at, EXCLUDED.last_delivered_at),
+       last_opened_at = GREATEST(e.last_opened_at, EXCLUDED.last_opened_at),
+       last_clicked_at = GREATEST(e.last_clicked_at, EXCLUDED.last_clicked_at)
+RETURNING subscriber_id, soft_bounces
+"""
+
+
+class SoftBounces(NamedTuple):
+    """How a person's count of softly bounced mailouts since the last delivery changed."""
+
+    organization_id: int
+    address_key: str
+    was: int
+    now: int
+    at: datetime | None  # of the latest such bounce
+
+
+def _count_soft_bounces(cursor: Cursor, subscribers: Iterable[int]) -> list[SoftBounces]:
+    """Count from the ledger rather than add up, so that the order of events makes no difference.
+
+    Few people at a time, and each with the mailouts of three months: some tens of index look-ups.
+    """
+    ids = sorted(subscribers)
+    if not ids:
+        return []
+    cursor.execute(
+        """
+        WITH bounced AS (
+            SELECT s.id, m.mailout_id, max(e.at) AS at
+              FROM unnest(%b::bigint[]) AS k(id)
+              JOIN subscribers_subscriber s ON s.id = k.id
+              JOIN subscribers_engagement g ON g.subscriber_id = s.id
+              JOIN delivery_mailout o ON o.organization_id = s.organization_id AND o.kind <> 'test'
+                                     AND NOT o.is_dry_run
+                                     AND o.frozen_at > clock_timestamp() - %s * interval '1 day'
+              JOIN delivery_message m ON m.mailout_id = o.id AND m.subscriber_id = s.id
+              JOIN delivery_event e ON e.mailout_id = m.mailout_id AND e.n = m.n AND e.type = 4
+             WHERE COALESCE(e.detail->>'subtype', '') <> ALL(%s::text[])
+               AND (g.last_delivered_at IS NULL OR e.at > g.last_delivered_at)
+             GROUP BY s.id, m.mailout_id
+        ), counted AS (
+            SELECT s.id, s.organization_id, s.address_key, g.soft_bounces AS was, count(b.mailout_id)::smallint AS now,
+                   max(b.mailout_id) AS latest, max(b.at) AS at
+              FROM unnest(%b::bigint[]) AS k(id)
+              JOIN subscribers_subscriber s ON s.id = k.id
+              JOIN subscribers_engagement g ON g.subscriber_id = s.id
+              LEFT JOIN bounced b ON b.id = s.id
+             GROUP BY s.id, g.soft_bounces
+        ), written AS (
+            UPDATE subscribers_engagement g
+               SET soft_bounces = c.now,
+                   last_bounced_mailout_id = GREATEST(g.last_bounced_mailout_id, c.latest)
+              FROM counted c
+             WHERE g.subscriber_id = c.id AND g.soft_bounces <> c.now
+        )
+        SELECT organization_id, address_key, was, now, at FROM counted WHERE was <> now ORDER BY 1, 2
+        """,
+        [ids, SOFT_BOUNCE_WINDOW_DAYS, list(MESSAGE_CAUSED), ids],
+        binary=True,
+    )
+    return [SoftBounces(*row) for row in cursor]

@@ -1,0 +1,266 @@
+"""The ledger's side of event processing: raw SQL over sets, inside the processor's transaction.
+
+Messages are locked first, by (mailout_id, n), as every writer does. Arrays are bound in binary: JSON bound as text
+arrays costs 76 µs per element, bytea arrays 1.2 µs (measured with 500 per statement).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import connection
+
+from delivery.models import EventType
+from delivery.services.events.judging import Act
+from delivery.services.events.model import ProviderEvent
+
+Key = tuple[int, int]  # mailout_id, n
+EventKey = tuple[int, int, int, datetime, int]  # mailout_id, n, type, at, disc
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+# Positions in Row.facts.
+DELIVERED, BOUNCED, COMPLAINED, UNSUBSCRIBED, OPENED, OPENED_HUMAN, CLICKED, CLICKED_HUMAN = range(8)
+FACT_OF_TYPE = {
+    EventType.DELIVERED: DELIVERED,
+    EventType.BOUNCED: BOUNCED,
+    EventType.COMPLAINED: COMPLAINED,
+    EventType.UNSUBSCRIBED: UNSUBSCRIBED,
+    EventType.OPENED: OPENED,
+    EventType.CLICKED: CLICKED,
+}
+FACT_COLUMNS = (
+    "delivered_at",
+    "bounced_at",
+    "complained_at",
+    "unsubscribed_at",
+    "opened_at",
+    "opened_human_at",
+    "clicked_at",
+    "clicked_human_at",
+)
+
+
+class MailoutInfo(NamedTuple):
+    organization_id: int
+    counts: bool  # in statistics and engagement: neither a test send nor a dry run
+
+
+@dataclass(slots=True)
+class Row:
+    """A locked message: what it was, and what events make of it."""
+
+    mailout_id: int
+    n: int
+    state: int
+    attempt: int
+    email_no: int
+    domain_id: int
+    subscriber_id: int
+    list_id: int
+    provider_id: str | None
+    sent_at: datetime | None
+    facts: list[datetime | None]
+    was: tuple[datetime | None, ...] = ()
+    was_state: int = 0
+    is_marked: bool = False  # state, sent_at, provider_id or error is to be written
+    error: str | None = None
+    # Types without a fact of their own: the earliest time, before and after this batch.
+    first_was: dict[int, datetime] = field(default_factory=dict)
+    first: dict[int, datetime] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return self.mailout_id, self.n
+
+
+def open_cursor() -> Cursor:
+    """A cursor of psycopg's own on Django's connection: binds on the server, answers in binary."""
+    connection.ensure_connection()
+    return psycopg.Cursor(connection.connection)
+
+
+def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Turn rows into one list per column, as `unnest` takes them."""
+    made: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+    return made or [[] for _ in range(width)]
+
+
+def read_mailouts(cursor: Cursor, ids: Iterable[int]) -> dict[int, MailoutInfo]:
+    cursor.execute(
+        "SELECT id, organization_id, kind <> 'test' AND NOT is_dry_run FROM delivery_mailout WHERE id = ANY(%b::int[])",
+        [sorted(ids)],
+        binary=True,
+    )
+    return {row[0]: MailoutInfo(row[1], row[2]) for row in cursor}
+
+
+_LOCK = """
+SELECT m.mailout_id, m.n, m.state, m.attempt, m.email_no, m.domain_id, m.subscriber_id, m.list_id, m.provider_id,
+       m.sent_at, m.delivered_at, m.bounced_at, m.complained_at, m.unsubscribed_at, m.opened_at, m.opened_human_at,
+       m.clicked_at, m.clicked_human_at
+  FROM unnest(%b::int[], %b::int[]) AS k(mailout_id, n)
+  JOIN delivery_message m ON m.mailout_id = k.mailout_id AND m.n = k.n
+ ORDER BY m.mailout_id, m.n
+   FOR NO KEY UPDATE OF m
+"""
+
+
+def lock_messages(cursor: Cursor, keys: Iterable[Key]) -> dict[Key, Row]:
+    """Lock the messages in the order of all writers and read them."""
+    cursor.execute(_LOCK, columns(sorted(keys), 2), binary=True)
+    rows = {}
+    for values in cursor:
+        mailout_id, n, state, attempt, email_no, domain_id, subscriber_id, list_id, provider_id, sent_at, *facts = values
+        rows[mailout_id, n] = Row(
+            mailout_id,
+            n,
+            state,
+            attempt,
+            email_no,
+            domain_id,
+            subscriber_id,
+            list_id,
+            provider_id,
+            sent_at,
+            facts,
+            tuple(facts),
+            state,
+        )
+    return rows
+
+
+_INSERT = """
+INSERT INTO delivery_event (mailout_id, n, type, at, disc, link_no, verdict, detail)
+SELECT mailout_id, n, type, at, disc, link_no, verdict, convert_from(detail, 'UTF8')::jsonb
+  FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::timestamptz[], %b::int[], %b::smallint[], %b::smallint[],
+              %b::bytea[]) AS v(mailout_id, n, type, at, disc, link_no, verdict, detail)
+    ON CONFLICT DO NOTHING
+RETURNING mailout_id, n, type, at, disc
+"""
+
+
+def insert_events(
+    cursor: Cursor, events: dict[EventKey, ProviderEvent], verdicts: dict[EventKey, int]
+) -> set[EventKey]:
+    """Append what the ledger does not have yet; return the keys of what is new."""
+    rows = [(*key, events[key].link_no, verdicts[key], events[key].detail) for key in sorted(events)]
+    cursor.execute(_INSERT, columns(rows, 8), binary=True)
+    if cursor.rowcount == len(rows):
+        return set(events)
+    # Compared by value: the zone of a time may differ between what we sent and what came back.
+    return set(cursor.fetchall())
+
+
+_FIRST = """
+SELECT e.mailout_id, e.n, e.type, min(e.at)
+  FROM unnest(%b::int[], %b::int[], %b::smallint[]) AS k(mailout_id, n, type)
+  JOIN delivery_event e ON e.mailout_id = k.mailout_id AND e.n = k.n AND e.type = k.type
+ GROUP BY 1, 2, 3
+"""
+
+
+def read_first_times(cursor: Cursor, keys: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], datetime]:
+    """The earliest event of a message and type, for types that have no fact in the message's row."""
+    cursor.execute(_FIRST, columns(sorted(keys), 3), binary=True)
+    return {(row[0], row[1], row[2]): row[3] for row in cursor}
+
+
+_ACTS = """
+SELECT e.mailout_id, e.n, e.type, e.at, e.disc, e.link_no, e.verdict, COALESCE(e.detail->>'ip', ''),
+       COALESCE(e.detail->>'ua', ''), e.detail IS NULL
+  FROM unnest(%b::int[], %b::int[]) AS k(mailout_id, n)
+  JOIN delivery_event e ON e.mailout_id = k.mailout_id AND e.n = k.n AND e.type IN (9, 10)
+ ORDER BY e.mailout_id, e.n, e.at, e.type, e.disc
+"""
+
+
+def read_acts(cursor: Cursor, keys: Iterable[Key]) -> dict[Key, list[Act]]:
+    """Every open and click of the messages."""
+    cursor.execute(_ACTS, columns(sorted(keys), 2), binary=True)
+    acts: dict[Key, list[Act]] = {}
+    for row in cursor:
+        acts.setdefault((row[0], row[1]), []).append(Act(*row[2:]))
+    return acts
+
+
+def update_verdicts(cursor: Cursor, verdicts: dict[EventKey, int]) -> None:
+    rows = [(*key, verdict) for key, verdict in sorted(verdicts.items())]
+    cursor.execute(
+        """
+        UPDATE delivery_event e SET verdict = v.verdict
+          FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::timestamptz[], %b::int[], %b::smallint[])
+               AS v(mailout_id, n, type, at, disc, verdict)
+         WHERE e.mailout_id = v.mailout_id AND e.n = v.n AND e.type = v.type AND e.at = v.at AND e.disc = v.disc
+        """,
+        columns(rows, 6),
+    )
+
+
+_FACTS = f"""
+UPDATE delivery_message m SET {", ".join(f"{name} = v.{name}" for name in FACT_COLUMNS)}
+  FROM unnest(%b::int[], %b::int[], {", ".join("%b::timestamptz[]" for _ in FACT_COLUMNS)})
+       AS v(mailout_id, n, {", ".join(FACT_COLUMNS)})
+ WHERE m.mailout_id = v.mailout_id AND m.n = v.n
+"""
+
+
+def update_facts(cursor: Cursor, rows: Iterable[Row]) -> None:
+    """Write the facts of messages whose facts changed; they are locked, so the new values are the truth."""
+    changed = [(row.mailout_id, row.n, *row.facts) for row in rows if tuple(row.facts) != row.was]
+    if changed:
+        cursor.execute(_FACTS, columns(changed, 10))
+
+
+def update_states(cursor: Cursor, rows: Iterable[Row]) -> None:
+    """Write state, acceptance and error of the few messages that events moved or marked."""
+    marked = [
+        (row.mailout_id, row.n, row.state, row.sent_at, row.provider_id, row.error) for row in rows if row.is_marked
+    ]
+    if marked:
+        cursor.execute(
+            """
+            UPDATE delivery_message m
+               SET state = v.state, sent_at = v.sent_at, provider_id = v.provider_id, error = COALESCE(v.error, m.error)
+              FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::timestamptz[], %s::text[], %s::text[])
+                   AS v(mailout_id, n, state, sent_at, provider_id, error)
+             WHERE m.mailout_id = v.mailout_id AND m.n = v.n
+            """,
+            columns(marked, 6),
+        )
+
+
+_COUNTERS = """
+WITH moved AS (
+    SELECT * FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::int[], %b::int[], %b::int[])
+                  AS v(mailout_id, n, attempt, sent, failed, unknown)
+), home AS (
+    -- The batch that counted the message: its latest of the message's attempt.
+    SELECT DISTINCT ON (v.mailout_id, v.n) b.id, v.sent, v.failed, v.unknown
+      FROM moved v
+      JOIN delivery_message_batch b ON b.mailout_id = v.mailout_id
+       AND ((b.members IS NULL AND v.n >= b.lo AND v.n < b.hi) OR v.n = ANY(b.members))
+     ORDER BY v.mailout_id, v.n, (b.attempt = v.attempt) DESC, b.id DESC
+), sums AS (
+    SELECT id, sum(sent) AS sent, sum(failed) AS failed, sum(unknown) AS unknown FROM home GROUP BY id
+)
+UPDATE delivery_message_batch b
+   SET sent = b.sent + s.sent, failed = b.failed + s.failed, unknown = b.unknown + s.unknown
+  FROM sums s WHERE b.id = s.id
+"""
+
+
+def move_counters(cursor: Cursor, moves: Sequence[tuple[int, int, int, int, int, int]]) -> None:
+    """Move the batches' counters with the messages, and have finished mailouts counted again.
+
+    moves: mailout_id, n, attempt, and what is added to sent, failed and unknown.
+    """
+    cursor.execute(_COUNTERS, columns(moves, 6))
+    cursor.execute(
+        "UPDATE delivery_mailout SET is_account_stale = true"
+        " WHERE id = ANY(%b::int[]) AND finished_at IS NOT NULL AND NOT is_account_stale",
+        [sorted({move[0] for move in moves})],
+    )

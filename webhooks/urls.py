@@ -1,0 +1,11 @@
+"""Where other services reach us. Without and with a trailing slash: a redirect would lose the event."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+
+from webhooks.views import receive_ses
+
+urlpatterns = [
+    re_path(r"^webhooks/ses(?:/(?P<rest>[A-Za-z0-9_./-]{0,200}))?$", receive_ses, name="webhook_ses"),
+]
