@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
+from delivery.services.partitions import ensure_partitions
 from organizations.models import Organization, User
 from tests.cast import Cast, make_cast
 
@@ -58,6 +61,13 @@ def only_loopback() -> Iterator[None]:
     patch.setattr(socket, "getaddrinfo", guarded_look_up)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test database, with this month's partitions of the ledger."""
+    with django_db_blocker.unblock():
+        ensure_partitions(at=timezone.now())
 
 
 @pytest.fixture(autouse=True)
