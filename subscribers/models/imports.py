@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 from typing import ClassVar
 
 from django.conf import settings
@@ -40,8 +41,9 @@ class Import(models.Model):
     encoding = models.CharField(max_length=40, blank=True)
     delimiter = models.CharField(max_length=4, blank=True)
     has_header = models.BooleanField(default=True)
-    mapping = models.JSONField(default=list)  # per column: {"column", "field", "type"}
-    tags = models.JSONField(default=list)
+    # in this class body `list` is the foreign key above
+    mapping = models.JSONField(default=builtins.list)  # per column: {"column", "field", "type"}
+    tags = models.JSONField(default=builtins.list)
     consent_text = models.TextField(blank=True)
     is_sample = models.BooleanField(default=False)
     is_dry_run = models.BooleanField(default=False)  # everything is counted, nothing kept
