@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import email
 import email.policy
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def read_raw(params: Json, data: str) -> tuple[Json, Outgoing, Json]:
     """
     try:
         raw = base64.b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise bad_request("Raw.Data is not base64.") from None
     if any(len(line) > 1000 for line in raw.split(b"\n")):
         raise bad_request("A line of the raw message is longer than 1000 characters.")
