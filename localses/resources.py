@@ -135,7 +135,6 @@ def get_email_identity(call: Call) -> Json:
         "FeedbackForwardingStatus": False,
         "VerifiedForSendingStatus": True,
         "DkimAttributes": _dkim(),
-        "MailFromAttributes": {"BehaviorOnMxFailure": "USE_DEFAULT_VALUE"},
         "Policies": {},
         "Tags": [],
         "VerificationStatus": "SUCCESS",

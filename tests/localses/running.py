@@ -47,8 +47,16 @@ class Running:
     url: str
     data: Path
     process: subprocess.Popen[bytes]
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    def client(self, service: str, **options: Any) -> Any:
+    def client(self, service: str, **options: str) -> Any:
+        """Return boto3's client; making one takes longer than most tests, so it is made once."""
+        key = (service, repr(sorted(options.items())))
+        if key not in self.clients:
+            self.clients[key] = self._client(service, **options)
+        return self.clients[key]
+
+    def _client(self, service: str, **options: str) -> Any:
         given = {"aws_access_key_id": "localses", "aws_secret_access_key": "localses-secret", **options}
         config = BotoConfig(retries={"total_max_attempts": 1, "mode": "standard"})
         return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **given)
