@@ -196,7 +196,7 @@ def test_a_rate_above_the_limit_is_throttled(send: Send, url: str) -> None:
 
 
 def test_latency_delays_calls_but_not_each_other(send: Send, url: str) -> None:
-    post(url, "/_stub/settings", {"latency_ms": 100})
+    post(url, "/_stub/settings", {"latency_ms": 200})
     started = time.monotonic()
 
     threads = [threading.Thread(target=send, args=(people(2, 2 * n),)) for n in range(4)]
@@ -205,7 +205,7 @@ def test_latency_delays_calls_but_not_each_other(send: Send, url: str) -> None:
     for thread in threads:
         thread.join()
 
-    assert 0.1 <= time.monotonic() - started < 0.3
+    assert 0.2 <= time.monotonic() - started < 0.8
     found = stats(url)
     assert (found["calls"], found["max_in_flight"]) == (4, 4)
 

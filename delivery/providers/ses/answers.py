@@ -7,7 +7,7 @@ time of a whole answer nor sees bytes that come after its end.
 from __future__ import annotations
 
 import socket
-import time
+from time import monotonic
 from typing import NamedTuple
 
 CHUNK = 65_536
@@ -27,13 +27,20 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def read_answer(connection: socket.socket, deadline_seconds: float) -> tuple[Answer, bool]:
+def read_answer(connection: socket.socket, timeout_seconds: float) -> tuple[Answer, bool]:
     """Read one answer whole; the second value says whether the connection may be used again.
 
-    deadline_seconds: bound on the whole answer; the socket's own time-out bounds each wait for its next bytes.
+    timeout_seconds: bound on the whole answer, and the socket's time-out before and after.
     Raises BrokenAnswerError, and OSError for what happens to the connection.
     """
-    stream = _Stream(connection, time.monotonic() + deadline_seconds)
+    stream = _Stream(connection, timeout_seconds)
+    try:
+        return _read(stream)
+    finally:
+        stream.restore_timeout()
+
+
+def _read(stream: _Stream) -> tuple[Answer, bool]:
     version, status, headers = _head(stream)
     while 100 <= status < 200:  # interim, such as 103 Early Hints; the answer follows
         version, status, headers = _head(stream)
@@ -54,10 +61,11 @@ def read_answer(connection: socket.socket, deadline_seconds: float) -> tuple[Ans
 
 
 class _Stream:
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    def __init__(self, connection: socket.socket, timeout_seconds: float) -> None:
         self.buffer = b""
         self._connection = connection
-        self._deadline = deadline
+        self._timeout_seconds = timeout_seconds
+        self._deadline = 0.0
 
     def line_block(self, end: bytes, limit: int) -> bytes:
         """Bytes up to and without `end`."""
@@ -99,9 +107,19 @@ class _Stream:
         self.buffer += part
 
     def _receive(self) -> bytes:
-        if time.monotonic() > self._deadline:
-            raise TimeoutError
+        # Nearly every answer comes in one piece and needs no shorter time-out, which would be a system call.
+        if self._deadline:
+            left = self._deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
+        else:
+            self._deadline = monotonic() + self._timeout_seconds
         return self._connection.recv(CHUNK)
+
+    def restore_timeout(self) -> None:
+        if self._connection.gettimeout() != self._timeout_seconds:
+            self._connection.settimeout(self._timeout_seconds)
 
 
 def _head(stream: _Stream) -> tuple[bytes, int, dict[bytes, bytes]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -21,7 +24,7 @@ def read() -> Iterator[Read]:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         ours.settimeout(2)
-        return read_answer(ours, 2)
+        return read_answer(ours, 2.0)
 
     yield run
     ours.close()
@@ -102,3 +105,56 @@ def test_a_body_without_an_end_is_not_read_for_ever(read: Read, monkeypatch: pyt
 
     with pytest.raises(BrokenAnswerError, match="an answer longer than 5 bytes"):
         read(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n")
+
+
+def drip(connection: socket.socket, pause_seconds: float) -> threading.Thread:
+    """Send an answer a byte at a time."""
+
+    def run() -> None:
+        with suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":
+                connection.sendall(bytes([byte]))
+                time.sleep(pause_seconds)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_an_answer_in_pieces_leaves_the_sockets_own_time_limit() -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    thread = drip(theirs, 0.0001)
+
+    assert read_answer(ours, 5) == (Answer(200, "", b""), True)
+
+    assert ours.gettimeout() == 5
+    thread.join()
+    ours.close()
+    theirs.close()
+
+
+def test_all_pieces_of_an_answer_share_one_time_limit() -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0.2)
+    thread = drip(theirs, 0.05)  # 39 bytes: two seconds, though no wait is longer than the limit
+
+    with pytest.raises(TimeoutError):
+        read_answer(ours, 0.2)
+
+    ours.close()
+    theirs.close()
+    thread.join()
+
+
+def test_a_limit_reached_between_two_pieces_ends_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"HTTP/1.1 ")
+    moments = iter([100.0, 102.0])
+    monkeypatch.setattr("delivery.providers.ses.answers.monotonic", lambda: next(moments))
+
+    with pytest.raises(TimeoutError):
+        read_answer(ours, 2)
+
+    ours.close()
+    theirs.close()
