@@ -127,9 +127,8 @@ def _import(path: Path, mergers: int) -> dict[str, Any]:
     assert run.mapping[3]["field"] == "attribute:city"
     for model in (Subscriber, Subscription, ConsentRecord):
         assert model.objects.for_organization(organization).count() == run.created
-    merged = max(run.chunks.values_list("merged_at", flat=True))
-    first = min(run.chunks.values_list("merged_at", flat=True))
-    merging = (merged - first).total_seconds()
+    times = sorted(filter(None, run.chunks.values_list("merged_at", flat=True)))
+    merging = (times[-1] - times[0]).total_seconds()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": seconds,
@@ -159,10 +158,10 @@ def _copy_seconds(url: str, path: Path) -> float:
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE baseline (a text, b text, c text, d text, e text, f text, g text)")
         begin = time.perf_counter()
-        with connection.cursor() as cursor, cursor.copy("COPY baseline FROM STDIN (FORMAT csv, HEADER)") as copy:
-            with path.open("rb") as file:
-                while block := file.read(1 << 18):
-                    copy.write(block)
+        statement = "COPY baseline FROM STDIN (FORMAT csv, HEADER)"
+        with path.open("rb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
+            while block := file.read(1 << 18):
+                copy.write(block)
         connection.commit()
         return time.perf_counter() - begin
 

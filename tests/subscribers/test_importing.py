@@ -11,6 +11,7 @@ from subscribers.models import (
     AttributeDefinition,
     ConsentRecord,
     Import,
+    ImportChunk,
     ImportMode,
     ImportReject,
     ImportState,
@@ -22,8 +23,17 @@ from subscribers.models import (
 )
 from subscribers.services.attributes import create_attribute
 from subscribers.services.consent import subscribe, unsubscribe
-from subscribers.services.importing import cancel_import, claim_import, reopen_import, run_import, start_import
-from subscribers.services.importing import files, running, staging
+from subscribers.services.importing import (
+    cancel_import,
+    claim_import,
+    files,
+    reopen_import,
+    run_import,
+    running,
+    staging,
+    start_import,
+)
+from subscribers.services.importing.merging import merge_chunk
 from subscribers.services.subscribers import create_subscriber, delete_subscriber
 from subscribers.services.suppressing import suppress
 from tests.subscribers.conftest import ImportFile, account, prepare
@@ -434,14 +444,14 @@ def test_a_worker_that_died_while_merging_is_followed_by_one_that_merges_the_res
         acme, "email\n" + "".join(f"p{i}@example.com\n" for i in range(500)) + "p1@example.com\n", mailing_list=news
     )
     start_import(run=run)
-    merge = running.merge_chunk
+    merge = merge_chunk
     calls: list[int] = []
 
-    def die_at_the_fourth(one: Import, chunk: object) -> object:
+    def die_at_the_fourth(one: Import, chunk: ImportChunk) -> object:
         calls.append(1)
         if len(calls) == 4:
             raise SystemExit
-        return merge(one, chunk)  # type: ignore[arg-type]
+        return merge(one, chunk)
 
     monkeypatch.setattr(running, "merge_chunk", die_at_the_fourth)
     with pytest.raises(SystemExit):
@@ -484,14 +494,14 @@ def test_stopping_keeps_what_came_in_and_nothing_more(
     monkeypatch.setattr(staging.ranges, "__defaults__", (50,))
     run = prepare(acme, "email\n" + "".join(f"p{i}@example.com\n" for i in range(500)), mailing_list=news)
     start_import(run=run)
-    merge = running.merge_chunk
+    merge = merge_chunk
     calls: list[int] = []
 
-    def stop_at_the_third(one: Import, chunk: object) -> object:
+    def stop_at_the_third(one: Import, chunk: ImportChunk) -> object:
         calls.append(1)
         if len(calls) == 3:
             cancel_import(run=Import.objects.get(pk=run.pk))
-        return merge(one, chunk)  # type: ignore[arg-type]
+        return merge(one, chunk)
 
     monkeypatch.setattr(running, "merge_chunk", stop_at_the_third)
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from psycopg import errors, sql
 
-from subscribers.models import ConsentRecord, Import, ImportChunk, ImportMode
+from subscribers.models import ConsentRecord, Import, ImportChunk, ImportMode, Suppression
 from subscribers.services.importing.claiming import renew_lease
 from subscribers.services.importing.staging import table_of
 
@@ -110,7 +111,7 @@ def _finish(run: Import, chunk: ImportChunk, account: ChunkAccount) -> bool:
 def _execute(run: Import, chunk: ImportChunk) -> ChunkAccount:
     with connection.cursor() as cursor:
         cursor.execute(
-            _statement(run),
+            _statement(run, has_suppressions=_has_suppressions(run)),
             {
                 "import": run.pk,
                 "organization": run.organization_id,
@@ -138,13 +139,20 @@ def _execute(run: Import, chunk: ImportChunk) -> ChunkAccount:
     )
 
 
-def _statement(run: Import) -> sql.Composed:
+def _has_suppressions(run: Import) -> bool:
+    """Say whether the look-up per row can be left out: most imports fill an organization that has none yet."""
+    mine = Q(organization_id=run.organization_id) | Q(organization_id__isnull=True)
+    return Suppression.objects.filter(mine).exists()
+
+
+def _statement(run: Import, *, has_suppressions: bool) -> sql.Composed:
     has_list = run.list_id is not None
     adds = run.mode in (ImportMode.ADD, ImportMode.ADD_AND_UPDATE)
     updates = run.mode in (ImportMode.UPDATE, ImportMode.ADD_AND_UPDATE)
     joined = sql.SQL(_JOINED).format(joining=sql.SQL(_JOINING if updates else ""))
     return sql.SQL(_TEMPLATE).format(
         table=table_of(run.pk),
+        suppressed=sql.SQL(_SUPPRESSED if has_suppressions else "SELECT false AS suppressed"),
         list_state=sql.SQL(_LIST_STATE if has_list else "SELECT NULL AS state"),
         changed=sql.SQL(_CHANGED if updates else "SELECT NULL::bigint AS id WHERE false"),
         fresh=sql.SQL(_FRESH if adds else "SELECT NULL::bigint AS id WHERE false"),
@@ -157,29 +165,19 @@ def _statement(run: Import) -> sql.Composed:
 
 # OFFSET 0 keeps the planner from turning a look-up by index into a join over the whole table.
 _TEMPLATE = """
-WITH incoming AS MATERIALIZED (
+WITH staged AS MATERIALIZED (
+  SELECT line, key, email, domain, first_name, last_name, locale, time_zone, attributes,
+         coalesce(tags, '{{}}') || %(tags)s::varchar[] AS tags
+  FROM {table} WHERE key > %(after)s AND key <= %(up_to)s
+), incoming AS MATERIALIZED (
   SELECT t.*, d.id AS domain_id, s.id AS old_id, x.suppressed
-  FROM (
-    SELECT DISTINCT ON (key) line, key, email, domain, first_name, last_name, locale, time_zone, attributes,
-           coalesce(tags, '{{}}') || %(tags)s::varchar[] AS tags
-    FROM {table} WHERE key > %(after)s AND key <= %(up_to)s
-    ORDER BY key, line OFFSET 0
-  ) t
-  CROSS JOIN LATERAL (
-    SELECT id FROM subscribers_domain WHERE name = t.domain OFFSET 0
-  ) d
+  FROM (SELECT DISTINCT ON (key) * FROM staged ORDER BY key, line OFFSET 0) t
+  JOIN subscribers_domain d ON d.name = t.domain
   LEFT JOIN LATERAL (
     SELECT id FROM subscribers_subscriber
     WHERE organization_id = %(organization)s AND address_key = t.key COLLATE "default" OFFSET 0
   ) s ON true
-  LEFT JOIN LATERAL (
-    SELECT true AS suppressed FROM subscribers_suppression
-    WHERE address_key = t.key COLLATE "default"
-      AND (organization_id = %(organization)s OR organization_id IS NULL)
-      AND (scope <> 'list' OR list_id = %(list)s)
-      AND (expires_at IS NULL OR expires_at > now())
-    LIMIT 1
-  ) x ON true
+  LEFT JOIN LATERAL ({suppressed}) x ON true
 ), held AS MATERIALIZED (
   SELECT i.*, s.id, s.status, b.state
   FROM (SELECT * FROM incoming WHERE old_id IS NOT NULL ORDER BY old_id OFFSET 0) i
@@ -210,12 +208,19 @@ WITH incoming AS MATERIALIZED (
   FROM held
 )
 SELECT (SELECT count(*) FROM incoming),
-       (SELECT count(*) FROM {table} WHERE key > %(after)s AND key <= %(up_to)s),
+       (SELECT count(*) FROM staged),
        c.held, (SELECT count(*) FROM fresh), c.updated, {refused_count},
        c.unsubscribed, c.bounced, c.complained, c.left_list,
        c.suppressed + (SELECT count(*) FROM incoming WHERE old_id IS NULL AND suppressed AND {refused_count} = 0)
 FROM counted c
 """
+_SUPPRESSED = """
+    SELECT true AS suppressed FROM subscribers_suppression
+    WHERE address_key = t.key COLLATE "default"
+      AND (organization_id = %(organization)s OR organization_id IS NULL)
+      AND (scope <> 'list' OR list_id = %(list)s)
+      AND (expires_at IS NULL OR expires_at > now())
+    LIMIT 1"""
 _LIST_STATE = (
     "SELECT state FROM subscribers_subscription WHERE list_id = %(list)s AND subscriber_id = i.old_id OFFSET 0"
 )

@@ -70,7 +70,7 @@ def index(import_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '128MB'")
         cursor.execute(sql.SQL("CREATE INDEX ON {table} (key, line)").format(table=table))
-        cursor.execute(sql.SQL("ANALYZE {table} (key)").format(table=table))
+        cursor.execute(sql.SQL("ANALYZE {table} (key, domain)").format(table=table))
 
 
 def ensure_domains(import_id: int) -> None:
