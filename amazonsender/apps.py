@@ -17,5 +17,8 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         from amazonsender import checks, periodic  # noqa: F401 - registers the system checks
+        from amazonsender.core import task_logging  # noqa: F401 - connects to Celery's signals
+        from amazonsender.core.logging import configure_structlog
 
+        configure_structlog()
         post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

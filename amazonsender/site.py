@@ -21,6 +21,7 @@ from unfold.sites import UnfoldAdminSite
 
 from amazonsender.core.throttle import seconds_to_wait, too_many_requests
 from amazonsender.navigation import jump_results
+from organizations.admin.base import OrganizationAdmin
 from organizations.admin.forms import PageFormMixin
 from organizations.admin.pages import PAGES, current_home, render_page
 from organizations.models import Member, User
@@ -51,6 +52,14 @@ class AmazonSenderSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold is unty
     login_form = MemberAuthenticationForm
     enable_nav_sidebar = True
     site_url = None
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take only admins that know organizations.
+
+        Those of other packages (groups, periodic tasks) would show every organization's rows, or run any task.
+        """
+        if admin_class is not None and issubclass(admin_class, OrganizationAdmin):
+            super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in who is a member of an organization; each page then asks for its own permission."""

@@ -1,0 +1,79 @@
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from amazonsender.core import health
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    health.readiness.forget()
+    yield
+    health.readiness.forget()
+
+
+@pytest.fixture
+def working_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(health.QUESTIONS, "broker", lambda: None)
+
+
+def refuse() -> None:
+    raise ConnectionError("secret-host.internal refused")
+
+
+def test_live_answers_without_asking_any_service(client: Client) -> None:
+    response = client.get("/health/live")  # a query would fail: this test has no database
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_ready_names_each_service_with_its_milliseconds(client: Client, path: str, working_broker: None) -> None:
+    response = client.get(path)
+
+    body = response.json()
+    assert response.status_code == 200
+    assert body["status"] == "ok"
+    assert list(body["services"]) == ["database", "cache", "broker"]
+    assert all(service["state"] == "ok" and service["ms"] >= 0 for service in body["services"].values())
+    assert response["Cache-Control"] == "no-store"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["database", "cache", "broker"])
+def test_a_service_that_is_down_makes_it_unready_without_telling_why(
+    client: Client, monkeypatch: pytest.MonkeyPatch, name: str, working_broker: None
+) -> None:
+    monkeypatch.setitem(health.QUESTIONS, name, refuse)
+
+    response = client.get("/health/ready")
+
+    assert response.status_code == 503
+    states = {service: answer["state"] for service, answer in response.json()["services"].items()}
+    assert states == {**dict.fromkeys(["database", "cache", "broker"], "ok"), name: "down"}
+    assert b"secret-host" not in response.content
+
+
+def test_the_broker_is_really_asked(settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+
+    assert health.probe("broker", health.ask_broker).is_ok is False
+
+
+def test_services_are_asked_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now: list[float] = [100.0]
+    asked: list[str] = []
+    for name in health.QUESTIONS:
+        monkeypatch.setitem(health.QUESTIONS, name, partial(asked.append, name))
+    readiness = health.Readiness(clock=lambda: now[0])
+
+    for seconds in (0.0, 0.5, 0.49, 0.5):
+        now[0] += seconds
+        readiness.probes()
+
+    assert asked == ["database", "cache", "broker"] * 2
