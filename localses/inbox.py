@@ -117,7 +117,8 @@ def _address(query: str, name: str, number: int) -> str:
 
 def list_page(db: sqlite3.Connection, params: dict[str, str], settings: Settings, now: float) -> str:
     """Render the list with the account's state beside it."""
-    account = {"max_send_rate", "max_24_hour", "sending_enabled", "enforcement_status"}  # shown by themselves
+    # Shown by themselves, or nothing that disturbs.
+    account = {"max_send_rate", "max_24_hour", "sending_enabled", "enforcement_status", "spread_seconds"}
     default = Settings().as_dict()
     changed = {name: v for name, v in settings.as_dict().items() if name not in account and v != default[name]}
     return _pages.get_template("inbox.html").render(

@@ -26,7 +26,7 @@ _NUMBERS: dict[str, tuple[type, ...]] = {
 }
 
 
-class Violation(Exception):  # noqa: N818 - it isn't an error yet: the caller knows whose fault it is
+class Violation(Exception):
     """A value breaks the model; `path` grows while the violation travels outwards."""
 
     def __init__(self, constraint: str, *path: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import time_machine
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -99,13 +100,8 @@ def signed(
     """Sign a request with botocore's own signer at a moment."""
     host = "127.0.0.1:8025"
     request = AWSRequest(method, f"http://{host}{url}", data=body, headers={"Content-Type": "application/json"})
-    auth = SigV4Auth(Credentials(key, secret), service, region)
-    request.context["timestamp"] = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
-    request.headers["X-Amz-Date"] = request.context["timestamp"]
-    request.headers["Authorization"] = auth._inject_signature_to_request(
-        request,
-        auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request),
-    ).headers["Authorization"]
+    with time_machine.travel(datetime.fromtimestamp(at, UTC), tick=False):
+        SigV4Auth(Credentials(key, secret), service, region).add_auth(request)
     path, _, query = url.partition("?")
     headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
     return SignedRequest(method, path, query, headers, body)

@@ -57,9 +57,10 @@ class Running:
         return self.clients[key]
 
     def _client(self, service: str, **options: str) -> Any:
+        session: Any = boto3.Session()  # untyped on purpose: the service is only known when the test runs
         given = {"aws_access_key_id": "localses", "aws_secret_access_key": "localses-secret", **options}
         config = BotoConfig(retries={"total_max_attempts": 1, "mode": "standard"})
-        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **given)
+        return session.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **given)
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30)

@@ -48,7 +48,7 @@ def test_an_email_is_sent_and_delivered_with_its_tags(running: Running, name: st
     assert delivered["mail"]["tags"]["ses:outgoing-ip"] == ["127.0.0.1"]
 
 
-SIMULATED = {
+SIMULATED: dict[str, tuple[str, str, Json]] = {
     "bounce": ("Bounce", "bounce", {"bounceType": "Permanent", "bounceSubType": "General"}),
     "ooto": ("Bounce", "bounce", {"bounceType": "Transient", "bounceSubType": "General"}),
     "suppressionlist": ("Bounce", "bounce", {"bounceType": "Permanent", "bounceSubType": "Suppressed"}),

@@ -66,7 +66,8 @@ def test_listings_come_in_pages(ses: Any, name: str) -> None:
     for number in range(5):
         ses.create_configuration_set(ConfigurationSetName=f"{name}-{number}")
 
-    found, token = [], {}
+    found: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = ses.list_configuration_sets(PageSize=2, **token)
         assert len(page["ConfigurationSets"]) <= 2
