@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
+PROC: Final = Path("/proc")
 SET_PARENT_DEATH_SIGNAL: Final = 1
 SET_CHILD_SUBREAPER: Final = 36
 # Loaded here, because loading a library between fork and exec isn't safe.
@@ -103,19 +104,18 @@ def running(pid: int) -> bool:
     except PermissionError:
         return True
     with suppress(OSError):  # there is no /proc on macOS
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        return "\nState:\tZ" not in (PROC / str(pid) / "status").read_text()
     return True
 
 
 def command_of(pid: int) -> str:
     """Return a process's command line, empty when there is no such process."""
-    described = Path(f"/proc/{pid}/cmdline")
-    if described.parent.parent.joinpath("self").exists():
+    if (PROC / "self").exists():
         try:
-            return described.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             return ""
-    shown = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.strip()
 
 

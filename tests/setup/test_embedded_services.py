@@ -117,6 +117,32 @@ def test_data_of_another_postgresql_is_refused_with_what_to_do(home: Home) -> No
         Postgres(home, find_postgres(home)).start()
 
 
+def test_a_database_that_does_not_start_shows_the_end_of_its_log(home: Home) -> None:
+    postgres = Postgres(home, find_postgres(home), throwaway=True)
+    postgres.start()
+    postgres.stop()
+    (postgres.folder / "postgresql.conf").write_text("shared_buffers = nonsense\n")
+    again = Postgres(home, postgres.binaries)
+
+    with pytest.raises(EmbeddedError) as caught:
+        again.start()
+
+    assert "PostgreSQL didn't start. The end of" in str(caught.value)
+    assert 'invalid value for parameter "shared_buffers": "nonsense"' in str(caught.value)
+    assert not again.alive
+
+
+def test_services_that_started_are_ended_when_a_later_one_does_not(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amazonsender.embedded.services.find_valkey", lambda: Path("/bin/false"))
+    services = Services(home, {}, throwaway=True)
+
+    with pytest.raises(EmbeddedError, match="Valkey didn't start"), services:
+        pytest.fail("it started")
+
+    assert services.started == []
+    assert not (home.path / "postgres" / "postmaster.pid").exists()
+
+
 def test_programs_named_by_the_person_are_looked_for_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBEDDED_POSTGRES_BIN", str(home.path))
 

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
 from amazonsender.core.env import Env
+from amazonsender.management.commands import settings_reference
 from amazonsender.reference import declared_variables, render_example, render_files, render_markdown
 
 
@@ -21,6 +23,23 @@ def test_generated_references_are_current(name: str) -> None:
     path, text = next((path, text) for path, text in render_files().items() if path.name == name)
 
     assert path.read_text() == text, "run `python manage.py settings_reference`"
+
+
+def test_the_command_writes_what_is_out_of_date_and_only_tells_when_asked_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(settings_reference, "render_files", lambda: {tmp_path / "settings.md": "new"})
+
+    with pytest.raises(SystemExit, match="1"):
+        call_command("settings_reference", check=True)
+    assert capsys.readouterr().err == "settings.md is out of date: run `python manage.py settings_reference`.\n"
+    assert not (tmp_path / "settings.md").exists()
+
+    call_command("settings_reference")
+    assert (tmp_path / "settings.md").read_text() == "new"
+    assert capsys.readouterr().out == "Wrote settings.md.\n"
+
+    call_command("settings_reference", check=True)
 
 
 def test_a_required_secret_is_a_line_to_fill_in_and_a_default_is_a_comment() -> None:

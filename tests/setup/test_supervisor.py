@@ -174,6 +174,33 @@ def test_a_program_that_dies_while_the_log_is_hidden_shows_its_last_lines() -> N
     assert lines == ["web   | Traceback", "stack | web ended with code 1; starting it again in 1 s."]
 
 
+def test_what_never_answers_is_given_up_with_the_last_lines_of_everything() -> None:
+    with start(f"""
+        from amazonsender.stack import supervisor
+        supervisor.READY_SECONDS = 1
+        supervise(Program("web", python("import os, time; {FOREVER}")), quiet=True, ready=lambda: False)
+    """) as process:
+        output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert [line.split(" | ")[0] for line in output.splitlines()] == ["web  ", "stack"]
+    assert output.endswith("Not everything answered within 1 s; giving up.\n")
+
+
+def test_the_command_that_runs_afterwards_ends_with_the_group() -> None:
+    with start(f"""
+        program = python("import os, time; {FOREVER}")
+        supervise(Program("web", program), afterwards=Afterwards(program))
+    """) as process:
+        pid = int(read_until(process, "up ")[-1].split()[-1])
+        other = int(read_until(process, "up ")[-1].split()[-1])
+        process.terminate()
+
+    assert process.returncode == 0
+    assert not running(pid)
+    assert not running(other)
+
+
 def test_a_closed_pipe_ends_everything() -> None:
     with start("""
         supervise(Program("web", python("import time\\nwhile True: print('tick', flush=True); time.sleep(0.05)")))
