@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import html as html_entities
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from liquid.exceptions import LiquidError
 
-from delivery.compiling.contract import EmailSource, Footer, Schema
-from delivery.compiling.document import PLACEHOLDER, Document
-from delivery.compiling.htmlscan import Attribute, Event
+from delivery.compiling.contract import EmailSource, Schema
 from delivery.compiling.language import (
     AUTHOR,
-    BLOCK_TAGS,
     Piece,
     Reference,
     error_position,
@@ -26,7 +22,6 @@ from delivery.compiling.language import (
     split_source,
     tag_tokens,
 )
-from delivery.compiling.links import LINK_ELEMENTS, link_value, read_target, split_branches
 from delivery.compiling.report import Report
 from delivery.compiling.variables import FIELDS, ORGANIZATION, URLS
 
@@ -36,7 +31,7 @@ CLIPPING_BYTES: Final = 102 * 1024
 
 _RESERVED_NAMES = frozenset({*FIELDS, *URLS, "organization", "subscriber", "attributes", "forloop"})
 _OWN_NAME = re.compile(r"\s*([\w-]+)")
-_FOREIGN_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_FOREIGN_COMMENT = re.compile(r"\{#[^#{}]{0,200}#\}")
 _PICTURE_SCHEMES = frozenset({"http", "https", "cid"})
 
 
@@ -188,145 +183,3 @@ def check_variable(
 def _mention(pieces: Sequence[Piece], name: str) -> int:
     pattern = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
     return next((piece.start for piece in pieces if piece.kind != "text" and pattern.search(piece.text)), -1)
-
-
-def check_links(document: Document, events: Sequence[Event], report: Report) -> None:
-    """Report addresses that are unsafe, lead nowhere, or can't be tracked."""
-    for event in events:
-        if event.kind != "open":
-            continue
-        for attribute in event.attributes:
-            if attribute.name in ("href", "action", "formaction", "xlink:href"):
-                _check_link(document, event, attribute, report)
-
-
-def _check_link(document: Document, event: Event, attribute: Attribute, report: Report) -> None:
-    start = document.source_position(attribute.start)
-    value = link_value(document, attribute)
-    target = read_target(document, value)
-    if target.kind == "branches":
-        kinds = {
-            read_target(document, part.strip()).kind
-            for part in split_branches(document, value)
-            if not PLACEHOLDER.fullmatch(part)
-        }
-    else:
-        kinds = {target.kind}
-    shown = PLACEHOLDER.sub("…", value)[:80]
-    if kinds & {"unsafe"}:
-        report.block(
-            "unsafe_link",
-            "The link “{url}” is not safe to send.",
-            start=start,
-            url=shown,
-            hint="Link to an address that begins with https://.",
-        )
-    if event.name not in LINK_ELEMENTS:
-        return
-    if kinds & {"variable_host", "mixed"}:
-        report.block(
-            "variable_host",
-            "In the link “{url}” the scheme and host must be written out.",
-            start=start,
-            url=shown,
-            hint="For example https://shop.example/{{ attributes.code }}.",
-        )
-    if kinds & {"relative"}:
-        report.add(
-            "relative_link",
-            "The link “{url}” leads nowhere in an email.",
-            start=start,
-            url=shown,
-            hint="Write the whole address, beginning with https://.",
-        )
-    if kinds & {"unknown_scheme"}:
-        report.add("unknown_scheme", "Most mail programs can't open “{url}”.", start=start, url=shown)
-    if kinds & {"whole"}:
-        report.add(
-            "untracked_link",
-            "A link that is a variable as a whole can't be tracked.",
-            start=start,
-            hint="Write scheme and host out: https://shop.example/{{ attributes.code }}.",
-        )
-
-
-def check_pictures(document: Document, events: Sequence[Event], report: Report) -> None:
-    """Report pictures that readers won't see, and pictures without a description."""
-    for event in events:
-        if event.kind != "open" or event.name != "img":
-            continue
-        start = document.source_position(event.start)
-        if event.attribute("alt") is None:
-            report.add(
-                "missing_alt",
-                "A picture has no description (alt).",
-                start=start,
-                hint='Describe it, or write alt="" if it is decoration.',
-            )
-        source = event.attribute("src")
-        value = link_value(document, source) if source else ""
-        if not value:
-            report.add("empty_picture", "A picture has no address (src).", start=start)
-        elif not PLACEHOLDER.match(value):
-            _check_picture(read_scheme(value), start, value, report)
-
-
-def read_scheme(value: str) -> str:
-    """Return an address's scheme, lower case, "" for none."""
-    return value.partition(":")[0].strip().lower() if re.match(r"\s*[A-Za-z][\w+.-]*:", value) else ""
-
-
-def _check_picture(scheme: str, start: int, value: str, report: Report) -> None:
-    if scheme == "data":
-        report.block(
-            "embedded_picture",
-            "A picture is embedded in the HTML; Gmail and others don't show it.",
-            start=start,
-            hint="Upload it and link to its address.",
-        )
-    elif scheme in ("blob", "file"):
-        report.block(
-            "local_picture",
-            "The picture “{url}” exists on your computer only.",
-            start=start,
-            url=value[:80],
-            hint="Upload it and link to its address.",
-        )
-    elif not scheme:
-        report.add(
-            "relative_picture",
-            "The picture “{url}” can't be found from an email.",
-            start=start,
-            url=value[:80],
-            hint="Write the whole address, beginning with https://.",
-        )
-    elif scheme not in _PICTURE_SCHEMES:
-        report.block("unsafe_link", "The link “{url}” is not safe to send.", start=start, url=value[:80])
-
-
-def missing_from_footer(pieces: Iterable[Piece], footer: Footer, *, html: bool) -> set[str]:
-    """List what the document lacks for certain: what stands in a condition may not be shown to everybody."""
-    missing = {"unsubscribe", "preferences", "address"}
-    depth = 0
-    constant: list[str] = []
-    before = ""
-    for piece in pieces:
-        if piece.kind == "tag":
-            depth += (piece.name in BLOCK_TAGS) - (piece.name in BLOCK_TAGS.values())
-        elif piece.kind == "text":
-            constant.append(piece.text)
-            before = piece.text
-        elif not depth:
-            path = read_expression(piece.text).path or ("",)
-            linked = not html or re.search(r"""href\s*=\s*["']\s*\Z""", before, re.IGNORECASE)
-            if path == ("unsubscribe_url",) and linked:
-                missing.discard("unsubscribe")
-            elif path == ("preferences_url",) and linked:
-                missing.discard("preferences")
-            elif path == ("organization", "postal_address"):
-                missing.discard("address")
-    written = " ".join(re.sub(r"<[^>]*>", " ", html_entities.unescape(" ".join(constant))).split())
-    address = " ".join(footer.postal_address.split())
-    if address and address in written:
-        missing.discard("address")
-    return missing

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from delivery.compiling import checks
-from delivery.compiling.contract import Compilation, EmailSource, Footer, Rendered, RenderError, Schema, Tokens
-from delivery.compiling.document import Document, encode, first_moved, inline_styles, organization_constant, parse
+from css_inline import InlineError
+
+from delivery.compiling import checks, content_checks
+from delivery.compiling.contract import (
+    Compilation,
+    CompileError,
+    EmailSource,
+    Footer,
+    Rendered,
+    RenderError,
+    Schema,
+    Tokens,
+)
+from delivery.compiling.document import (
+    MAX_PIECES,
+    Document,
+    encode,
+    first_moved,
+    inline_styles,
+    organization_constant,
+    parse,
+)
 from delivery.compiling.escaping import ESCAPES, RESERVED, TRACK, break_written_placeholders
 from delivery.compiling.footer import html_footer, preheader_html, text_footer
 from delivery.compiling.handlebars import HandlebarsError, substitute
@@ -90,9 +109,9 @@ class _Compiler:
 
     def _build(self) -> tuple[LinkTable, dict[str, list[Item]]]:
         pieces = self._pieces["html"]
-        missing = checks.missing_from_footer(pieces, self._footer, html=True)
         document = self._prepare(pieces)
         events = parse(document)
+        missing = content_checks.missing_from_html(document, events, self._footer)
         check_balance(document, events, self._report)
         self._report.raise_if_blocked()
         table = LinkTable(document, self._public_url)
@@ -106,13 +125,21 @@ class _Compiler:
         return table, {name: _harmless(merge_constants(items), html=name == "html") for name, items in parts.items()}
 
     def _prepare(self, pieces: list[Piece]) -> Document:
+        if len(pieces) > MAX_PIECES:
+            self._report.block("too_much_liquid", "There are more than {most} pieces of Liquid.", most=str(MAX_PIECES))
+            self._report.raise_if_blocked()
         document = encode(pieces, self._organization)
         events = parse(document)
+        content_checks.check_structure(events, self._report)
         check_positions(document, events, self._report)
-        checks.check_links(document, events, self._report)
-        checks.check_pictures(document, events, self._report)
+        content_checks.check_links(document, events, self._report)
+        content_checks.check_pictures(document, events, self._report)
         self._report.raise_if_blocked()
-        inlined = inline_styles(document, events)
+        try:
+            inlined = inline_styles(document, events)
+        except InlineError as error:
+            self._report.block("styles", "The styles can't be inlined: {error}", error=str(error))
+            raise CompileError(self._report.findings) from error
         moved = first_moved(document, inlined)
         if moved is not None:
             self._report.block(
@@ -159,7 +186,7 @@ class _Compiler:
     def _text_items(self, part: HtmlPart, missing: set[str]) -> list[Item]:
         if self._source.text.strip():
             items = self._flat("text", "plain")
-            lacking = checks.missing_from_footer(self._pieces["text"], self._footer, html=False)
+            lacking = content_checks.missing_from_text(self._pieces["text"], self._footer)
         else:
             items = close_captures(derive_text(part), self._report, "text", entities=False)
             lacking = missing

@@ -34,10 +34,10 @@ class HtmlPart:
     def items(self, *, after_body: Sequence[Item], before_end: Sequence[Item]) -> list[Item]:
         """Build the items, with some added at the body's beginning and end."""
         edits = [*self._link_edits(), *self._insertions(after_body, before_end)]
-        covered = [(start, end) for start, end, _ in edits if end > start]
+        covered = {position for start, end, _ in edits for position in range(start, end)}
         places = Places(self.events)
         for position, piece in placeholders(self.document):
-            if not any(start <= position < end for start, end in covered):
+            if position not in covered:
                 place = places.find(position)
                 where = value_position(self.document, place.attribute, position) if place.attribute else "html"
                 edits.append((position, position + 1, [piece_item(piece, where, self.urls)]))

@@ -81,7 +81,7 @@ def scan_html(html: str) -> list[Event]:
 
 def _markup(html: str, begin: int, hidden: bool) -> Event:
     if html.startswith("<!--", begin):
-        opened = _CONDITION_OPEN.match(html, begin)
+        opened = None if hidden else _CONDITION_OPEN.match(html, begin)
         if opened and _CONDITION_CLOSE.search(html, opened.end()):
             return Event("condition", begin, opened.end(), hidden=True)
         stop = html.find("-->", begin + 4)

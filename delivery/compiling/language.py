@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from liquid import BoundTemplate, Environment, RenderContext
@@ -37,6 +38,11 @@ BLOCK_TAGS: Final = {
 BRANCH_TAGS: Final = frozenset({"else", "elsif", "when"})
 STATEFUL_TAGS: Final = frozenset({"assign", "capture", "increment", "decrement", "cycle", "ifchanged"})
 """Tags whose effect or output depends on what was rendered before them."""
+
+
+_MAX_EXPRESSION = 4_000
+_OPENING = re.compile(r"\{\{|\{%(?:-?\s{0,20}(?P<block>raw|comment|doc)\b)?")
+_BLOCK_CLOSINGS = {name: re.compile(rf"\{{%-?\s{{0,20}}end{name}\b") for name in ("raw", "comment", "doc")}
 
 
 class _Context(RenderContext):
@@ -109,9 +115,30 @@ def split_source(source: str) -> list[Piece]:
 
     Raises LiquidSyntaxError, whose token says where.
     """
+    refuse_endless(source)
     tokens = list(AUTHOR.tokenizer()(source))
     AUTHOR.parse_tokens(tokens)
     return list(_pieces(tokens))
+
+
+def refuse_endless(source: str) -> None:
+    """Raise LiquidSyntaxError for what is never closed: the library's patterns take quadratic time to find that out."""
+    position = 0
+    while True:
+        found = _OPENING.search(source, position)
+        if found is None:
+            return
+        name = found.group("block")
+        closing = _BLOCK_CLOSINGS[name].search(source, found.end()) if name else None
+        if name:
+            stop = closing.end() if closing else -1
+        else:
+            end = source.find("}}" if found.group().startswith("{{") else "%}", found.end())
+            stop = end + 2 if 0 <= end <= found.end() + _MAX_EXPRESSION else -1
+        if stop < 0:
+            token = Token(TOKEN_CONTENT, found.group(), found.start(), source)
+            raise LiquidSyntaxError(f"this {found.group()[:2]} is never closed", token=token)
+        position = stop
 
 
 def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
@@ -145,13 +172,14 @@ class Expression(NamedTuple):
     literal: str | None
 
 
-def read_expression(text: str, source: str = "", start: int = 0) -> Expression:
+@lru_cache(maxsize=4096)
+def read_expression(text: str) -> Expression:
     """Understand an output. A trailing `| raw` is ours, not the library's: it is taken off and remembered."""
     raw = False
     bare = text.rstrip()
     if bare.endswith("raw") and bare[:-3].rstrip().endswith("|"):
         raw, text = True, bare[:-3].rstrip()[:-1].rstrip()
-    template = AUTHOR.parse_tokens(output_tokens(text, source or text, start))
+    template = AUTHOR.parse_tokens(output_tokens(text, text, 0))
     node = template.nodes[0]
     expression = node.expression if isinstance(node, OutputNode) else None
     if not isinstance(expression, FilteredExpression):

@@ -49,7 +49,7 @@ class Places:
         self._conditions: list[int] = []
         for event in events:
             conditions += event.kind == "condition"
-            self._conditions.append(conditions)
+            self._conditions.append(conditions if event.hidden else 0)
 
     def find(self, position: int) -> Place:
         """Return the place of a position."""
@@ -65,6 +65,10 @@ class Places:
         if event.kind == "raw":
             return Place("style" if event.name == "style" else "script", ("raw", index))
         return Place("declaration" if event.kind == "condition" else event.kind, (event.kind, index))
+
+    def event(self, position: int) -> Event:
+        """Return the event that covers a position."""
+        return self._events[bisect.bisect_right(self._starts, position) - 1]
 
     def is_between_cells(self, position: int) -> bool:
         """Tell whether text stands directly in a table, where parsers move it out."""
@@ -151,7 +155,7 @@ def _check_attribute(document: Document, attribute: Attribute, piece: Piece, pos
             hint='Write {name}="…".',
             name=attribute.name,
         )
-    elif attribute.name.startswith("on"):
+    elif attribute.name.startswith("on") or attribute.name == "srcdoc":
         report.block(
             "event_handler",
             "The event handler {name} can't contain Liquid.",

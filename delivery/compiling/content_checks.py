@@ -1,0 +1,238 @@
+"""What is worth telling an author about a document: its structure, links, pictures, and what the law asks for."""
+
+from __future__ import annotations
+
+import html as html_entities
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from delivery.compiling.contract import Footer
+from delivery.compiling.document import PLACEHOLDER, Document
+from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
+from delivery.compiling.language import BLOCK_TAGS, Piece, read_expression
+from delivery.compiling.links import LINK_ELEMENTS, link_value, read_target, split_branches
+from delivery.compiling.positions import Places, placeholders
+from delivery.compiling.report import Report
+
+_MAX_ELEMENTS: Final = 30_000
+_MAX_DEPTH: Final = 250
+_MAX_OPEN_FORMATTING: Final = 20
+# Parsers close these themselves, so leaving them open nests nothing.
+_SELF_CLOSING = frozenset({"p", "li", "dt", "dd", "td", "th", "tr", "tbody", "thead", "tfoot", "colgroup", "option"})
+# Left open, parsers open these again in every following block.
+_FORMATTING = frozenset(
+    {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
+)
+_PICTURE_SCHEMES = frozenset({"http", "https", "cid"})
+
+
+def check_structure(events: Sequence[Event], report: Report) -> None:
+    """Refuse documents on which HTML parsers use up the stack or the memory."""
+    depth = deepest = formatting = elements = 0
+    for event in events:
+        if event.kind not in ("open", "close") or event.name in VOID_ELEMENTS or event.name in _SELF_CLOSING:
+            elements += event.kind == "open"
+            continue
+        step = 1 if event.kind == "open" else -1
+        elements += step == 1
+        depth = max(0, depth + step)
+        deepest = max(deepest, depth)
+        if event.name in _FORMATTING:
+            formatting += step
+    if elements > _MAX_ELEMENTS:
+        report.block(
+            "too_many_elements",
+            "The HTML has {count} elements; at most {most} can be sent.",
+            count=str(elements),
+            most=str(_MAX_ELEMENTS),
+        )
+    if deepest > _MAX_DEPTH or formatting > _MAX_OPEN_FORMATTING:
+        report.block(
+            "too_deep",
+            "Elements are nested too deeply, or many are never closed.",
+            hint="Check that every element that is opened is closed again.",
+        )
+
+
+def check_links(document: Document, events: Sequence[Event], report: Report) -> None:
+    """Report addresses that are unsafe, lead nowhere, or can't be tracked."""
+    for event in events:
+        if event.kind != "open":
+            continue
+        for attribute in event.attributes:
+            if attribute.name in ("href", "action", "formaction", "xlink:href"):
+                _check_link(document, event, attribute, report)
+
+
+def _check_link(document: Document, event: Event, attribute: Attribute, report: Report) -> None:
+    start = document.source_position(attribute.start)
+    value = link_value(document, attribute)
+    target = read_target(document, value)
+    if target.kind == "branches":
+        kinds = {
+            read_target(document, part.strip()).kind
+            for part in split_branches(document, value)
+            if not PLACEHOLDER.fullmatch(part)
+        }
+    else:
+        kinds = {target.kind}
+    shown = PLACEHOLDER.sub("…", value)[:80]
+    if kinds & {"unsafe"}:
+        report.block(
+            "unsafe_link",
+            "The link “{url}” is not safe to send.",
+            start=start,
+            url=shown,
+            hint="Link to an address that begins with https://.",
+        )
+    if event.name not in LINK_ELEMENTS:
+        return
+    if kinds & {"variable_host", "mixed"}:
+        report.block(
+            "variable_host",
+            "In the link “{url}” the scheme and host must be written out.",
+            start=start,
+            url=shown,
+            hint="For example https://shop.example/{{ attributes.code }}.",
+        )
+    if kinds & {"relative"}:
+        report.add(
+            "relative_link",
+            "The link “{url}” leads nowhere in an email.",
+            start=start,
+            url=shown,
+            hint="Write the whole address, beginning with https://.",
+        )
+    if kinds & {"unknown_scheme"}:
+        report.add("unknown_scheme", "Most mail programs can't open “{url}”.", start=start, url=shown)
+    if kinds & {"whole"}:
+        report.add(
+            "untracked_link",
+            "A link that is a variable as a whole can't be tracked.",
+            start=start,
+            hint="Write scheme and host out: https://shop.example/{{ attributes.code }}.",
+        )
+
+
+def check_pictures(document: Document, events: Sequence[Event], report: Report) -> None:
+    """Report pictures that readers won't see, and pictures without a description."""
+    for event in events:
+        if event.kind != "open" or event.name != "img":
+            continue
+        start = document.source_position(event.start)
+        if event.attribute("alt") is None:
+            report.add(
+                "missing_alt",
+                "A picture has no description (alt).",
+                start=start,
+                hint='Describe it, or write alt="" if it is decoration.',
+            )
+        source = event.attribute("src")
+        value = link_value(document, source) if source else ""
+        if not value:
+            report.add("empty_picture", "A picture has no address (src).", start=start)
+        elif not PLACEHOLDER.match(value):
+            _check_picture(read_scheme(value), start, value, report)
+
+
+def read_scheme(value: str) -> str:
+    """Return an address's scheme, lower case, "" for none."""
+    return value.partition(":")[0].strip().lower() if re.match(r"\s*[A-Za-z][\w+.-]*:", value) else ""
+
+
+def _check_picture(scheme: str, start: int, value: str, report: Report) -> None:
+    if scheme == "data":
+        report.block(
+            "embedded_picture",
+            "A picture is embedded in the HTML; Gmail and others don't show it.",
+            start=start,
+            hint="Upload it and link to its address.",
+        )
+    elif scheme in ("blob", "file"):
+        report.block(
+            "local_picture",
+            "The picture “{url}” exists on your computer only.",
+            start=start,
+            url=value[:80],
+            hint="Upload it and link to its address.",
+        )
+    elif not scheme:
+        report.add(
+            "relative_picture",
+            "The picture “{url}” can't be found from an email.",
+            start=start,
+            url=value[:80],
+            hint="Write the whole address, beginning with https://.",
+        )
+    elif scheme not in _PICTURE_SCHEMES:
+        report.block("unsafe_link", "The link “{url}” is not safe to send.", start=start, url=value[:80])
+
+
+def missing_from_html(document: Document, events: Sequence[Event], footer: Footer) -> set[str]:
+    """List what the document doesn't show for certain: what stands in a condition may not be shown to everybody."""
+    missing = {"unsubscribe", "preferences", "address"}
+    places = Places(events)
+    depth = 0
+    inside: list[tuple[int, int]] = []
+    for position, piece in placeholders(document):
+        if piece.kind == "tag":
+            step = (piece.name in BLOCK_TAGS) - (piece.name in BLOCK_TAGS.values())
+            if step > 0 and not depth:
+                inside.append((position, len(document.html)))
+            depth += step
+            if step < 0 and not depth:
+                inside[-1] = (inside[-1][0], position)
+            continue
+        event = places.event(position)
+        attribute = places.find(position).attribute
+        if depth or event.hidden or event.name not in LINK_ELEMENTS or attribute is None or attribute.name != "href":
+            continue
+        path = read_expression(piece.text).path
+        if path and position == attribute.start + len(document.html[attribute.start : position].lstrip()):
+            missing.discard(path[0].removesuffix("_url"))
+    address = " ".join(footer.postal_address.split())
+    if address and address in " ".join("".join(_certain_text(document, events, inside)).split()):
+        missing.discard("address")
+    return missing
+
+
+def _certain_text(document: Document, events: Sequence[Event], inside: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Yield the visible text outside of any block."""
+    cursor = 0
+    for event in events:
+        if event.kind != "text" or event.hidden or event.name:
+            yield " " if event.name in ("br", "p", "div", "td", "tr", "li") else ""
+            continue
+        start = event.start
+        while cursor < len(inside) and inside[cursor][1] <= start:
+            cursor += 1
+        for begin, end in inside[cursor:]:
+            if begin >= event.end:
+                break
+            yield html_entities.unescape(document.html[start : max(start, begin)])
+            start = max(start, min(end, event.end))
+        yield html_entities.unescape(document.html[start : event.end])
+
+
+def missing_from_text(pieces: Sequence[Piece], footer: Footer) -> set[str]:
+    """List what a given text part doesn't show for certain."""
+    missing = {"unsubscribe", "preferences", "address"}
+    depth = 0
+    constant: list[str] = []
+    for piece in pieces:
+        if piece.kind == "tag":
+            depth += (piece.name in BLOCK_TAGS) - (piece.name in BLOCK_TAGS.values())
+        elif depth:
+            continue
+        elif piece.kind == "text":
+            constant.append(piece.text)
+        else:
+            path = read_expression(piece.text).path
+            missing.discard(
+                "address" if path == ("organization", "postal_address") else (path or ("",))[0].removesuffix("_url")
+            )
+    address = " ".join(footer.postal_address.split())
+    if address and address in " ".join(" ".join(constant).split()):
+        missing.discard("address")
+    return missing
