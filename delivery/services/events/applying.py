@@ -29,7 +29,12 @@ from delivery.services.events.suppressing import find_foreign, pause_soft_bounce
 logger = structlog.get_logger(__name__)
 
 _SENT = EventType.SENT.value
+_DELIVERED = EventType.DELIVERED.value
+_SOFT_BOUNCED = EventType.SOFT_BOUNCED.value
+_HUMAN = Verdict.HUMAN.value
 _READER = (EventType.OPENED.value, EventType.CLICKED.value)
+_SENT_STATE = MessageState.SENT.value
+_OPEN_STATES = (MessageState.UNKNOWN.value, MessageState.QUEUED.value)
 _WITHOUT_FACT = frozenset(
     type_.value
     for type_ in (
@@ -109,8 +114,7 @@ def _collect(batch: Batch, events: Iterable[ProviderEvent]) -> None:
 
 def _append(batch: Batch) -> None:
     verdicts = {
-        key: (judge_agent(event.user_agent) if event.type in _READER else Verdict.UNJUDGED).value
-        for key, event in batch.events.items()
+        key: int(judge_agent(event.user_agent)) if event.type in _READER else 0 for key, event in batch.events.items()
     }
     without_fact = {key[:3] for key in batch.events if key[2] in _WITHOUT_FACT}
     if without_fact:
@@ -126,13 +130,13 @@ def _append(batch: Batch) -> None:
 
 def _advance(row: Row, type_: int, at: datetime, verdict: int) -> None:
     """Move the message's facts to the earliest time seen."""
-    index = ledger.FACT_OF_TYPE.get(EventType(type_))
+    index = ledger.FACT_OF_TYPE.get(type_)
     if index is None:
         known = row.first.get(type_, row.first_was.get(type_))
         row.first[type_] = at if known is None or at < known else known
         return
     _lower(row, index, at)
-    if verdict == Verdict.HUMAN:
+    if verdict == _HUMAN:
         _lower(row, index + 1, at)
 
 
@@ -146,14 +150,15 @@ def _settle(batch: Batch) -> None:
     """Whatever happened to a message proves that it was accepted; a failure after that makes it failed."""
     for key, event in batch.signs.items():
         row = batch.rows[key]
-        if row.state in (MessageState.SENT, MessageState.UNKNOWN, MessageState.QUEUED):
+        if row.state == _SENT_STATE or row.state in _OPEN_STATES:
             if row.state == MessageState.UNKNOWN:
-                row.state = MessageState.SENT.value
+                row.state = _SENT_STATE
                 row.is_marked = True
             # A waiting message is inside an armed call: its settling moves it. The mark tells a settling that got no
             # answer that there is nothing unknown about it.
-            _mark_accepted(row, event)
-        failure = batch.failures.get(key)
+            if row.provider_id is None or row.sent_at is None:
+                _mark_accepted(row, event)
+        failure = batch.failures.get(key) if batch.failures else None
         if failure is not None and row.state in (MessageState.SENT, MessageState.QUEUED):
             row.state = MessageState.FAILED.value
             row.error = failure.error
@@ -196,9 +201,9 @@ def _move(batch: Batch, rollups: Rollups, engagement: Engagement) -> None:
         rollups.add_event(row, type_, at, event.link_no)
         if not row.subscriber_id:
             continue
-        if type_ == EventType.DELIVERED:
+        if type_ == _DELIVERED:
             engagement.add_delivery(row, at)
-        elif type_ == EventType.SOFT_BOUNCED:
+        elif type_ == _SOFT_BOUNCED:
             engagement.add_soft_bounce(row)
         elif type_ in _READER and humans.get(row.key, {}).get((type_, at, disc), judge_agent(event.user_agent)) == 1:
             engagement.add_human_act(row, type_, at)

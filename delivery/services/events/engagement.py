@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from delivery.models import EventType
 from delivery.services.events.bounces import MESSAGE_CAUSED
-from delivery.services.events.ledger import Cursor, Row, columns
-from delivery.services.events.rollups import places
+from delivery.services.events.ledger import (
+    BOUNCED,
+    CLICKED_HUMAN,
+    DELIVERED,
+    OPENED_HUMAN,
+    Cursor,
+    Row,
+    columns,
+)
 
 SOFT_BOUNCE_LIMIT = 5  # distinct mailouts without a delivery between
 SOFT_BOUNCE_WINDOW_DAYS = 90
@@ -42,7 +49,10 @@ class Engagement:
         self._soft: set[int] = set()
 
     def _of(self, row: Row) -> _Change:
-        return self._changes.setdefault(row.subscriber_id, _Change())
+        change = self._changes.get(row.subscriber_id)
+        if change is None:
+            change = self._changes[row.subscriber_id] = _Change()
+        return change
 
     def add_delivery(self, row: Row, at: datetime) -> None:
         change = self._of(row)
@@ -61,15 +71,15 @@ class Engagement:
 
     def move_message(self, row: Row) -> None:
         """Count a message by the difference between what it was and what it is."""
-        facts = tuple(row.facts)
-        if facts == row.was:
-            return
-        before, after = _counted(row.was), _counted(facts)
-        if before != after:
+        facts, was = row.facts, row.was
+        delivered = _is_delivered(facts) - _is_delivered(was)
+        opened = (facts[OPENED_HUMAN] is not None) - (was[OPENED_HUMAN] is not None)
+        clicked = (facts[CLICKED_HUMAN] is not None) - (was[CLICKED_HUMAN] is not None)
+        if delivered or opened or clicked:
             change = self._of(row)
-            change.delivered += after[0] - before[0]
-            change.opened += after[1] - before[1]
-            change.clicked += after[2] - before[2]
+            change.delivered += delivered
+            change.opened += opened
+            change.clicked += clicked
 
     def write(self, cursor: Cursor) -> list[SoftBounces]:
         """Write the differences in the order of subscribers; return the people whose soft bounces changed."""
@@ -84,13 +94,8 @@ class Engagement:
         return _count_soft_bounces(cursor, self._soft | bouncing)
 
 
-def _counted(facts: tuple[datetime | None, ...]) -> tuple[int, int, int]:
-    uniq, human = places(facts)
-    return (
-        int(any(type_ == EventType.DELIVERED for type_, _ in uniq)),
-        int(any(type_ == EventType.OPENED for type_, _ in human)),
-        int(any(type_ == EventType.CLICKED for type_, _ in human)),
-    )
+def _is_delivered(facts: Sequence[datetime | None]) -> bool:
+    return facts[DELIVERED] is not None and facts[BOUNCED] is None
 
 
 _UPSERT = """

@@ -25,12 +25,12 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 # Positions in Row.facts.
 DELIVERED, BOUNCED, COMPLAINED, UNSUBSCRIBED, OPENED, OPENED_HUMAN, CLICKED, CLICKED_HUMAN = range(8)
 FACT_OF_TYPE = {
-    EventType.DELIVERED: DELIVERED,
-    EventType.BOUNCED: BOUNCED,
-    EventType.COMPLAINED: COMPLAINED,
-    EventType.UNSUBSCRIBED: UNSUBSCRIBED,
-    EventType.OPENED: OPENED,
-    EventType.CLICKED: CLICKED,
+    EventType.DELIVERED.value: DELIVERED,
+    EventType.BOUNCED.value: BOUNCED,
+    EventType.COMPLAINED.value: COMPLAINED,
+    EventType.UNSUBSCRIBED.value: UNSUBSCRIBED,
+    EventType.OPENED.value: OPENED,
+    EventType.CLICKED.value: CLICKED,
 }
 FACT_COLUMNS = (
     "delivered_at",
@@ -114,7 +114,9 @@ def lock_messages(cursor: Cursor, keys: Iterable[Key]) -> dict[Key, Row]:
     cursor.execute(_LOCK, columns(sorted(keys), 2), binary=True)
     rows = {}
     for values in cursor:
-        mailout_id, n, state, attempt, email_no, domain_id, subscriber_id, list_id, provider_id, sent_at, *facts = values
+        mailout_id, n, state, attempt, email_no, domain_id, subscriber_id, list_id, provider_id, sent_at, *facts = (
+            values
+        )
         rows[mailout_id, n] = Row(
             mailout_id,
             n,
@@ -200,19 +202,29 @@ def update_verdicts(cursor: Cursor, verdicts: dict[EventKey, int]) -> None:
     )
 
 
-_FACTS = f"""
-UPDATE delivery_message m SET {", ".join(f"{name} = v.{name}" for name in FACT_COLUMNS)}
-  FROM unnest(%b::int[], %b::int[], {", ".join("%b::timestamptz[]" for _ in FACT_COLUMNS)})
-       AS v(mailout_id, n, {", ".join(FACT_COLUMNS)})
- WHERE m.mailout_id = v.mailout_id AND m.n = v.n
-"""
-
-
 def update_facts(cursor: Cursor, rows: Iterable[Row]) -> None:
-    """Write the facts of messages whose facts changed; they are locked, so the new values are the truth."""
-    changed = [(row.mailout_id, row.n, *row.facts) for row in rows if tuple(row.facts) != row.was]
-    if changed:
-        cursor.execute(_FACTS, columns(changed, 10))
+    """Write the facts of messages whose facts changed; they are locked, so the new values are the truth.
+
+    Only the columns that changed anywhere in the batch are bound.
+    """
+    changed = [row for row in rows if any(now is not was for now, was in zip(row.facts, row.was, strict=True))]
+    if not changed:
+        return
+    places = [index for index in range(8) if any(row.facts[index] is not row.was[index] for row in changed)]
+    names = [FACT_COLUMNS[index] for index in places]
+    cursor.execute(
+        f"""
+        UPDATE delivery_message m SET {", ".join(f"{name} = v.{name}" for name in names)}
+          FROM unnest(%b::int[], %b::int[], {", ".join("%b::timestamptz[]" for _ in names)})
+               AS v(mailout_id, n, {", ".join(names)})
+         WHERE m.mailout_id = v.mailout_id AND m.n = v.n
+        """.encode(),
+        [
+            [row.mailout_id for row in changed],
+            [row.n for row in changed],
+            *([row.facts[index] for row in changed] for index in places),
+        ],
+    )
 
 
 def update_states(cursor: Cursor, rows: Iterable[Row]) -> None:

@@ -26,36 +26,22 @@ from delivery.services.events.ledger import (
     columns,
 )
 
-Place = tuple[int, datetime]  # type, time
+# Plain numbers, since looking up an enum's value costs more than the addition that follows.
+_DELIVERED, _BOUNCED, _CLICKED = EventType.DELIVERED.value, EventType.BOUNCED.value, EventType.CLICKED.value
+_HUMAN = Verdict.HUMAN.value
+# Fact, type, and the column it moves: 1 counts messages, 2 those of people.
+_MOVES = (
+    (COMPLAINED, EventType.COMPLAINED.value, 1),
+    (UNSUBSCRIBED, EventType.UNSUBSCRIBED.value, 1),
+    (OPENED, EventType.OPENED.value, 1),
+    (CLICKED, EventType.CLICKED.value, 1),
+    (OPENED_HUMAN, EventType.OPENED.value, 2),
+    (CLICKED_HUMAN, EventType.CLICKED.value, 2),
+)
 
 
 def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
-
-
-def places(facts: list[datetime | None] | tuple[datetime | None, ...]) -> tuple[list[Place], list[Place]]:
-    """Where a message with these facts is counted: as a message, and as a person's."""
-    uniq: list[Place] = []
-    human: list[Place] = []
-    delivered_at, bounced_at = facts[DELIVERED], facts[BOUNCED]
-    if bounced_at is not None:
-        uniq.append((EventType.BOUNCED.value, bounced_at))
-    elif delivered_at is not None:
-        uniq.append((EventType.DELIVERED.value, delivered_at))
-    for type_, index in (
-        (EventType.COMPLAINED.value, COMPLAINED),
-        (EventType.UNSUBSCRIBED.value, UNSUBSCRIBED),
-        (EventType.OPENED.value, OPENED),
-        (EventType.CLICKED.value, CLICKED),
-    ):
-        at = facts[index]
-        if at is not None:
-            uniq.append((type_, at))
-    for type_, index in ((EventType.OPENED.value, OPENED_HUMAN), (EventType.CLICKED, CLICKED_HUMAN)):
-        at = facts[index]
-        if at is not None:
-            human.append((type_, at))
-    return uniq, human
 
 
 def _zeros() -> list[int]:
@@ -74,34 +60,40 @@ class Rollups:
     def add_event(self, row: Row, type_: int, at: datetime, link_no: int | None) -> None:
         """Count a new event."""
         self._add(row, type_, at, 0, 1)
-        if link_no is not None and type_ == EventType.CLICKED:
+        if link_no is not None and type_ == _CLICKED:
             self._link[row.mailout_id, row.email_no, link_no][0] += 1
 
     def move_message(self, row: Row) -> None:
         """Count a message by the difference between what it was and what it is."""
-        facts = tuple(row.facts)
-        if facts != row.was:
-            for column, (before, after) in enumerate(zip(places(row.was), places(facts), strict=True), start=1):
-                for type_, at in before:
-                    self._add(row, type_, at, column, -1)
-                for type_, at in after:
-                    self._add(row, type_, at, column, 1)
+        facts, was = row.facts, row.was
+        for index, type_, column in _MOVES:
+            if facts[index] is not was[index]:
+                self._move(row, type_, column, was[index], facts[index])
+        if facts[BOUNCED] is not was[BOUNCED]:
+            self._move(row, _BOUNCED, 1, was[BOUNCED], facts[BOUNCED])
+        before = was[DELIVERED] if was[BOUNCED] is None else None
+        after = facts[DELIVERED] if facts[BOUNCED] is None else None
+        if before is not after:
+            self._move(row, _DELIVERED, 1, before, after)
         for type_, at in row.first.items():
-            was = row.first_was.get(type_)
-            if was is not None:
-                if was <= at:
-                    continue
-                self._add(row, type_, was, 1, -1)
-            self._add(row, type_, at, 1, 1)
+            known = row.first_was.get(type_)
+            if known is None or at < known:
+                self._move(row, type_, 1, known, at)
 
     def move_links(self, row: Row, before: list[Act], after: list[Act]) -> None:
         """Count a message per link that it clicked."""
         for acts, step in ((before, -1), (after, 1)):
-            clicks = [act for act in acts if act.type == EventType.CLICKED and act.link_no is not None]
-            humans = [act for act in clicks if act.verdict == Verdict.HUMAN]
+            clicks = [act for act in acts if act.type == _CLICKED and act.link_no is not None]
+            humans = [act for act in clicks if act.verdict == _HUMAN]
             for column, some in ((1, clicks), (2, humans)):
                 for link_no in {act.link_no for act in some}:
                     self._link[row.mailout_id, row.email_no, link_no or 0][column] += step
+
+    def _move(self, row: Row, type_: int, column: int, before: datetime | None, after: datetime | None) -> None:
+        if before is not None:
+            self._add(row, type_, before, column, -1)
+        if after is not None:
+            self._add(row, type_, after, column, 1)
 
     def _add(self, row: Row, type_: int, at: datetime, column: int, step: int) -> None:
         self._email[row.mailout_id, row.email_no, type_][column] += step
