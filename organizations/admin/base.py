@@ -50,6 +50,7 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
 
     paginator = CappedPaginator
     show_full_result_count = False
+    ordering = ("-pk",)
     list_per_page = 25
     list_max_show_all = 0
     empty_value_display = "–"

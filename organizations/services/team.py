@@ -17,12 +17,12 @@ def change_role(*, actor: Member, member_id: int, role: str) -> Member:
     owners), InvalidInput for a role that doesn't exist, Conflict when nobody would own the organization any more.
     """
     require(actor, "team:edit")
-    if role not in Role.values:
-        raise InvalidInput(_("There is no such role."))
     with transaction.atomic():
         # The lock on the organization makes "the last owner" one question at a time.
         organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
         member = access(Member.objects.select_related("user"), organization=organization, pk=member_id)
+        if role not in Role.values:
+            raise InvalidInput(_("There is no such role."))
         if member.role == role:
             return member
         if Role.OWNER in (member.role, role):

@@ -39,13 +39,7 @@ def icon(name: str, classes: str = "") -> SafeString:
 @register.filter
 def n(value: Number | None) -> str:
     """48213 → 48,213 (en) or 48 213 (ru)."""
-    return (
-        ""
-        if value is None
-        else formats.number_format(
-            value, use_l10n=True, force_grouping=True
-        )
-    )
+    return "" if value is None else formats.number_format(value, use_l10n=True, force_grouping=True)
 
 
 @register.filter
