@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from amazonsender.core.processes import wait_for
 from amazonsender.embedded.errors import EmbeddedError
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Debian's and the BSDs' "nobody". Root must not run PostgreSQL, and no user has to be created for this number to work.
 UNPRIVILEGED_ID = 65534
+KEPT_PORT_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ class Home:
         chosen.
         """
         kept = int(self.remembered(f"{name}_port") or 0)
-        candidates = [kept] if kept else []
-        candidates += range(preferred, preferred + 50) if preferred else [0]
-        for candidate in candidates:
+        # What still ends after a run that was killed lets go of the port within seconds.
+        if kept and wait_for(lambda: bool(free_port(host, kept)), seconds=KEPT_PORT_SECONDS):
+            return kept
+        for candidate in range(preferred, preferred + 50) if preferred else [0]:
             chosen = free_port(host, candidate)
             if chosen:
                 self.remember(f"{name}_port", str(chosen))

@@ -2,6 +2,7 @@ import os
 import socket
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,22 @@ def test_a_taken_port_gives_way_to_the_next_free_one_which_is_then_kept(home: Ho
     assert home.port("web", preferred=port) == chosen
 
 
-def test_a_kept_port_that_another_program_took_is_replaced(home: Home) -> None:
+def test_a_kept_port_that_another_program_took_is_replaced(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amazonsender.embedded.home.KEPT_PORT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         home.remember("web_port", str(port))
 
         assert home.port("web", preferred=port) != port
+
+
+def test_a_kept_port_is_waited_for_while_a_killed_run_still_ends(home: Home) -> None:
+    closing = socket.create_server(("127.0.0.1", 0))
+    port = closing.getsockname()[1]
+    home.remember("web_port", str(port))
+    threading.Timer(0.3, closing.close).start()
+
+    assert home.port("web", preferred=18300) == port
 
 
 def test_a_port_of_a_server_that_just_ended_counts_as_free() -> None:
