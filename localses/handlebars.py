@@ -165,7 +165,8 @@ def _mustache(source: str, start: int) -> tuple[bool, str | Variable | None, boo
     after = _skip_spaces(source, after)
     strip_after = False
     if kind == "{":
-        ended = source.startswith(close, after)
+        # Four braces are the close of a raw block to Handlebars, so `{{{s0}}}}` does not parse either.
+        ended = source.startswith(close, after) and not source.startswith("}}}}", after)
         strip_after = source.startswith("}~}}", after)
         if not ended and not strip_after:
             raise _error(source, start, "expected '}}}'")

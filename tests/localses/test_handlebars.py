@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from localses.handlebars import MissingAttributeError, TemplateSyntaxError, parse
@@ -63,6 +66,7 @@ def test_a_backslash_before_braces_works_as_in_handlebars(source: str, expected:
     [
         "a{{{s0}}",
         "a{color:{{s0}}}",
+        "{{{s0}}}}",
         "{{s0",
         "{{}}",
         "{{ }}",
@@ -112,3 +116,16 @@ def test_placeholders_of_ses_itself_are_no_variables() -> None:
 
 def test_a_literal_names_a_variable_as_in_handlebars() -> None:
     assert parse("{{0}}{{true}}{{'a b'}}").render({"0": "zero", "true": "yes", "a b": "c"}) == "zeroyesc"
+
+
+def test_random_templates_read_as_by_handlebars_js() -> None:
+    """The cases hold what handlebars.js 4.7 made of `s0` = VAL and `a` = A without escaping; null is a parse error."""
+    cases: list[tuple[str, str | None]] = json.loads((Path(__file__).parent / "handlebars_cases.json").read_text())
+    assert len(cases) == 400
+
+    for source, expected in cases:
+        try:
+            found = parse(source).render({"s0": "VAL", "a": "A"})
+        except TemplateSyntaxError:
+            found = None
+        assert (source, found) == (source, expected)
