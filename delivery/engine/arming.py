@@ -59,9 +59,10 @@ SELECT count(*) FROM armed
 """
 
 _WITHOUT = """, without AS (
-    UPDATE {table} m SET state = u.state, reason = u.reason, error = u.error, email_no = %(email_no)s
-      FROM unnest(%(n)s::int[], %(states)s::smallint[], %(reasons)s::smallint[], %(errors)s::text[]) AS u(n, state, reason, error)
-     WHERE m.mailout_id = %(mailout)s AND m.n = u.n AND m.state = 0 AND EXISTS (SELECT 1 FROM armed)
+    UPDATE {table} m SET email_no = %(email_no)s, state = (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)],
+           reason = (%(reasons)s::smallint[])[array_position(%(n)s::int[], m.n)],
+           error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)]
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND EXISTS (SELECT 1 FROM armed)
 )"""
 
 
@@ -85,13 +86,16 @@ def _arm_statement(plan: ArmPlan) -> Statement:
     without = ""
     if plan.excluded or plan.refused:
         without = _WITHOUT.format(table=message_table(batch.mailout_id))
-        rows: list[tuple[int, int, int, str | None]] = [(n, MessageState.EXCLUDED.value, reason, None) for n, reason in plan.excluded]
+        rows: list[tuple[int, int, int, str | None]] = [
+            (n, MessageState.EXCLUDED.value, reason, None) for n, reason in plan.excluded
+        ]
         rows += [(n, MessageState.FAILED.value, 0, error) for n, error in plan.refused]
         rows.sort(key=lambda row: row[0])
         columns = zip(*rows, strict=True)
         params |= {"email_no": batch.email_no} | {
             name: list(column) for name, column in zip(("n", "states", "reasons", "errors"), columns, strict=True)
         }
+        params |= {"n_min": rows[0][0], "n_max": rows[-1][0]}
     return _ARM.format(without=without), params
 
 
@@ -112,8 +116,9 @@ def settle_and_arm(connection: Connection, finished: list[Call], plan: ArmPlan |
     arming = None
     try:
         with connection.pipeline() as pipeline, connection.transaction():
-            # A hash join would lock messages in the order of its buckets rather than by n.
-            connection.execute("SET LOCAL enable_hashjoin = off")
+            # An index scan over `n = ANY(…)` locks messages in ascending order; a bitmap or a sequence would not.
+            connection.execute("SET LOCAL enable_bitmapscan = off")
+            connection.execute("SET LOCAL enable_seqscan = off")
             for group in groups:
                 for sql, params in statements(group):
                     cursor = connection.execute(sql, params)

@@ -104,7 +104,7 @@ class Packer:
     ) -> Packed:
         """Build and sign calls for `people`, which cover the batch's positions from `armed_to` to `upto`."""
         size = min(entries_per_call, self.provider.limits.entries_per_call, batch.call_size or entries_per_call)
-        limit = self.provider.limits.bytes_per_call
+        limit = self.provider.limits.bytes_per_call - int(getattr(email.prepared, "size", 0))
         calls: list[Call] = []
         refused: list[Refused] = []
         entries: list[Entry] = []

@@ -17,7 +17,9 @@ from django.db import connection as django_connection
 from django.db import connections
 from psycopg.types.json import set_json_dumps, set_json_loads
 
-from delivery.services.partitions import MAILOUTS_PER_MONTH, month_start
+from delivery.services.partitions import message_table
+
+__all__ = ["Connection", "database_now", "message_table", "open_connection"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -45,11 +47,6 @@ def open_connection() -> Connection:
     set_json_loads(orjson.loads, connection)
     set_json_dumps(_dumps, connection)
     return connection
-
-
-def message_table(mailout_id: int) -> str:
-    """Name of the partition that holds a mailout's messages: naming the leaf spares planning over all months."""
-    return f"delivery_message_{month_start(mailout_id // MAILOUTS_PER_MONTH):%Y_%m}"
 
 
 def database_now() -> datetime:

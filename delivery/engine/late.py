@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection, message_table
+from delivery.engine.settling import people_params
 from delivery.models import MessageState
 from delivery.providers.base import Outcome
 
@@ -12,11 +13,13 @@ WITH settled AS (
     UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = %(call)s AND state = 2 RETURNING 1
 ), moved AS (
     UPDATE {table} m
-       SET state = u.state, attempt = m.attempt + u.again, error = u.error, provider_id = COALESCE(u.provider_id, m.provider_id),
-           sent_at = CASE WHEN u.state = %(sent)s THEN COALESCE(m.sent_at, clock_timestamp()) ELSE m.sent_at END
-      FROM unnest(%(n)s::int[], %(states)s::smallint[], %(again)s::smallint[], %(errors)s::text[], %(provider_ids)s::text[])
-           AS u(n, state, again, error, provider_id)
-     WHERE m.mailout_id = %(mailout)s AND m.n = u.n AND m.state = 4 AND EXISTS (SELECT 1 FROM settled)
+       SET state = (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)],
+           attempt = m.attempt + (%(again)s::smallint[])[array_position(%(n)s::int[], m.n)],
+           error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)],
+           provider_id = COALESCE((%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)], m.provider_id),
+           sent_at = CASE WHEN (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] = %(sent)s
+                          THEN COALESCE(m.sent_at, clock_timestamp()) ELSE m.sent_at END
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 4 AND EXISTS (SELECT 1 FROM settled)
     RETURNING m.n, m.state, m.attempt
 ), again AS (
     INSERT INTO delivery_message_batch
@@ -52,7 +55,8 @@ def settle_late(connection: Connection, calls: list[Call]) -> None:
         )
         connection.execute(
             _LATE.format(table=message_table(batch.mailout_id)),
-            {
+            people_params(numbers)
+            | {
                 "call": call.id,
                 "mailout": batch.mailout_id,
                 "batch": batch.id,
@@ -63,7 +67,6 @@ def settle_late(connection: Connection, calls: list[Call]) -> None:
                 "attempt": batch.attempt,
                 "call_size": batch.call_size,
                 "sent": MessageState.SENT,
-                "n": numbers,
                 "states": states,
                 "again": again,
                 "errors": errors,

@@ -58,8 +58,9 @@ def read_people(connection: Connection, batch: Batch, count: int, *, now: dateti
         where = " AND m.n >= %(lo)s AND m.n < %(hi)s"
         params |= {"lo": batch.armed_to, "hi": upto}
     else:
-        where = " AND m.n = ANY(%(members)s)"
-        params["members"] = batch.members[batch.armed_to : upto]
+        members = batch.members[batch.armed_to : upto]
+        where = " AND m.n BETWEEN %(lo)s AND %(hi)s AND m.n = ANY(%(members)s)"
+        params |= {"members": members, "lo": min(members, default=0), "hi": max(members, default=-1)}
     table = message_table(batch.mailout_id)
     rows = connection.execute(
         _COLUMNS.format(table=table).replace("%(guard)s", "%(guard)s - interval '1 day'") + where + " ORDER BY m.n",

@@ -2,6 +2,9 @@
 
 Order of locks, here and in every other writer: calls, messages by n, batches. Every statement is guarded by the state it
 expects, so that applying it twice changes nothing.
+
+Messages are found by bounds and `n = ANY(…)` and their values by position, never by joining an unnested array: a fresh
+mailout is not in the statistics yet, the planner takes it for a few rows, and would read the whole of it each time.
 """
 
 from __future__ import annotations
@@ -98,9 +101,9 @@ _ACCEPTED = """
 WITH settled AS (
     UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = ANY(%(calls)s) AND state = 0 RETURNING 1
 ), moved AS (
-    UPDATE {table} m SET state = %(state)s, sent_at = clock_timestamp(), provider_id = u.provider_id, email_no = %(email_no)s
-      FROM unnest(%(n)s::int[], %(provider_ids)s::text[]) AS u(n, provider_id)
-     WHERE m.mailout_id = %(mailout)s AND m.n = u.n AND m.state = 0 AND m.attempt = %(attempt)s
+    UPDATE {table} m SET state = %(state)s, sent_at = clock_timestamp(), email_no = %(email_no)s,
+           provider_id = (%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)]
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
     RETURNING 1
 )
 UPDATE delivery_message_batch b
@@ -114,9 +117,9 @@ RETURNING (SELECT count(*) FROM settled)
 
 _FINAL = """
 WITH moved AS (
-    UPDATE {table} m SET state = u.state, error = u.error, email_no = %(email_no)s
-      FROM unnest(%(n)s::int[], %(states)s::smallint[], %(errors)s::text[]) AS u(n, state, error)
-     WHERE m.mailout_id = %(mailout)s AND m.n = u.n AND m.state = 0 AND m.attempt = %(attempt)s
+    UPDATE {table} m SET email_no = %(email_no)s, state = (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)],
+           error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)]
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
     RETURNING m.state
 )
 UPDATE delivery_message_batch b
@@ -127,9 +130,8 @@ UPDATE delivery_message_batch b
 
 _RETRY = """
 WITH again AS (
-    UPDATE {table} m SET attempt = m.attempt + 1, error = u.error
-      FROM unnest(%(n)s::int[], %(errors)s::text[]) AS u(n, error)
-     WHERE m.mailout_id = %(mailout)s AND m.n = u.n AND m.state = 0 AND m.attempt = %(attempt)s
+    UPDATE {table} m SET attempt = m.attempt + 1, error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)]
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
     RETURNING m.n
 )
 INSERT INTO delivery_message_batch
@@ -148,7 +150,7 @@ WITH returned AS (
     SELECT %(mailout)s, %(account)s, %(organization)s, %(lane)s, %(email_no)s, 0, count(*), array_agg(m.n ORDER BY m.n), %(attempt)s,
            %(call_size)s, 0, clock_timestamp()
       FROM {table} m
-     WHERE m.mailout_id = %(mailout)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
        AND (SELECT count(*) FROM returned) = cardinality(%(calls)s)
     HAVING count(*) > 0
 )
@@ -157,6 +159,11 @@ UPDATE delivery_message_batch b
        state = CASE WHEN b.state IN (0, 1) AND b.armed_to = b.hi AND b.open_calls = (SELECT count(*) FROM returned) THEN 2 ELSE b.state END
  WHERE b.id = %(batch)s
 """
+
+
+def people_params(numbers: list[int]) -> dict[str, Any]:
+    """The people of a statement, and the bounds that keep its index scan short."""
+    return {"n": numbers, "n_min": min(numbers, default=0), "n_max": max(numbers, default=-1)}
 
 
 def statements(group: Settlement) -> list[Statement]:
@@ -178,21 +185,23 @@ def statements(group: Settlement) -> list[Statement]:
         made.append((_LOCK_CALLS, {"calls": group.calls}))
     if group.final:
         numbers, states, errors = (list(column) for column in zip(*group.final, strict=True))
-        made.append((_FINAL.format(table=table), base | {"n": numbers, "states": states, "errors": errors}))
+        made.append((_FINAL.format(table=table), base | people_params(numbers) | {"states": states, "errors": errors}))
     for people, size in ((group.retry, batch.call_size), (group.single, 1)):
         if people:
             numbers, errors = (list(column) for column in zip(*people, strict=True))
             delay = 0.0 if size == 1 and batch.call_size != 1 else backoff_seconds(batch.attempt)
             made.append(
-                (_RETRY.format(table=table), base | {"n": numbers, "errors": errors, "delay": delay, "call_size": size})
+                (
+                    _RETRY.format(table=table),
+                    base | people_params(numbers) | {"errors": errors, "delay": delay, "call_size": size},
+                )
             )
     if group.not_sent:
-        again = {"calls": group.not_sent, "n": group.not_sent_people, "call_size": batch.call_size}
+        again = people_params(group.not_sent_people) | {"calls": group.not_sent, "call_size": batch.call_size}
         made.append((_NOT_SENT.format(table=table), base | again))
     if group.calls:
-        accepted = {
+        accepted = people_params([n for n, _ in group.accepted]) | {
             "calls": group.calls,
-            "n": [n for n, _ in group.accepted],
             "provider_ids": [provider_id for _, provider_id in group.accepted],
             "state": MessageState.SIMULATED if batch.is_dry_run else MessageState.SENT,
         }

@@ -21,7 +21,7 @@ from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutK
 from delivery.selectors.audience import Audience
 from delivery.selectors.exclusions import candidates_sql
 from delivery.services.mailouts import new_mailout_id
-from delivery.services.partitions import ensure_partitions
+from delivery.services.partitions import ensure_partitions, message_table
 from organizations.models import Organization, User
 
 __all__ = ["Audience", "NothingToSend", "due_in_zone", "launch_mailout", "wake_engine"]
@@ -29,6 +29,7 @@ __all__ = ["Audience", "NothingToSend", "due_in_zone", "launch_mailout", "wake_e
 logger = structlog.get_logger(__name__)
 
 BATCH_SIZE = 1000
+ANALYZE_FROM = 50_000  # candidates; statistics that know of the mailout help retries of scattered people
 
 
 class NothingToSend(DomainError):
@@ -107,6 +108,9 @@ def launch_mailout(
         eligible=mailout.eligible,
         dry_run=is_dry_run,
     )
+    if mailout.candidates >= ANALYZE_FROM:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {message_table(mailout.pk)}")
     wake_engine()
     return mailout
 

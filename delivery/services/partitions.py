@@ -19,6 +19,11 @@ def month_start(number: int) -> datetime:
     return datetime(EPOCH_YEAR + number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
+def message_table(mailout_id: int) -> str:
+    """Name of the partition that holds a mailout's messages: naming the leaf spares planning over all months."""
+    return f"delivery_message_{month_start(mailout_id // MAILOUTS_PER_MONTH):%Y_%m}"
+
+
 def ensure_partitions(*, at: datetime, months_ahead: int = 2) -> list[str]:
     """Make the missing partitions of the month of `at` and of the following ones. Returns the names made.
 

@@ -130,6 +130,8 @@ def make_world(organization: Organization) -> World:
     )
     compiled = compile_and_store(
         organization=organization,
-        source=EmailSource(subject="Hello {{ first_name }}", html="<html><body><p>Hi {{ first_name }}</p></body></html>"),
+        source=EmailSource(
+            subject="Hello {{ first_name }}", html="<html><body><p>Hi {{ first_name }}</p></body></html>"
+        ),
     )
     return World(organization, account, List.objects.create(organization=organization, name="News"), compiled)

@@ -1,0 +1,376 @@
+"""Emails per second through the real path: Celery workers, production settings, limiter, consent re-check, settle-and-arm.
+
+    make bench-send            200,000 people
+    make bench-send N=1000000
+
+The provider is a process of its own that checks signatures and counts recipients itself; a difference between its
+record and the ledger fails the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+
+from tests.benchmarks import newsletter
+from tests.benchmarks.harness import (
+    Cpu,
+    celery,
+    describe_machine,
+    end,
+    environment,
+    last_line,
+    say,
+    scratch_database,
+    services,
+    set_up_django,
+)
+from tests.benchmarks.provider_stub.process import StubProcess
+
+PROCESSES = 2
+IN_FLIGHT = 8  # configured calls in flight per process in the runs with latency
+CEILING_CALLS = 64
+
+
+@dataclass
+class Run:
+    emails: int
+    seconds: float
+    python_us: float
+    postgres_us: float
+    peak_mb: float
+    wire_bytes: float
+
+    @property
+    def rate(self) -> float:
+        return self.emails / self.seconds
+
+
+class Memory(threading.Thread):
+    """Peak PSS of the send workers' children, megabytes."""
+
+    def __init__(self, worker: psutil.Process) -> None:
+        super().__init__(daemon=True)
+        self.worker = worker
+        self.peak = 0.0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.5):
+            for child in self.worker.children():
+                try:
+                    self.peak = max(self.peak, child.memory_full_info().pss / 2**20)
+                except (psutil.NoSuchProcess, AttributeError):
+                    continue
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", type=int, default=int(os.environ.get("N") or 200_000), help="people")
+    parser.add_argument("--log", type=Path, help="keep what the workers print here")
+    parser.add_argument("--skip-latency", action="store_true", help="only the run at 0 ms")
+    options = parser.parse_args()
+    with (
+        services() as (server, broker),
+        scratch_database(server, "amazonsender_bench_send") as url,
+        StubProcess() as stub,
+    ):
+        say(describe_machine(server))
+        env = environment(
+            url,
+            broker,
+            PUBLIC_URL=newsletter.PUBLIC_URL,
+            SES_ENDPOINT_URL=stub.url,
+            AWS_ACCESS_KEY_ID=stub.access_key,
+            AWS_SECRET_ACCESS_KEY=stub.secret_key,
+            ENGINE_SLOTS=str(PROCESSES),
+        )
+        set_up_django(env)
+        run_all(options.n, env, server, stub, skip_latency=options.skip_latency, keep_log=options.log)
+
+
+def run_all(
+    count: int, env: dict[str, str], server: str, stub: StubProcess, *, skip_latency: bool, keep_log: Path | None
+) -> None:
+    from delivery.services.compiling import compile_and_store
+    from tests.benchmarks.audience import make_account, make_organization, make_people
+
+    organization = make_organization()
+    account = make_account(organization, calls_in_flight=IN_FLIGHT)
+    people = make_people(organization, count)
+    compiled = compile_and_store(organization=organization, source=newsletter.newsletter())
+    say(
+        f"sizes: {count:,} people, {compiled.html_bytes:,} bytes of HTML, {len(compiled.links)} links, {PROCESSES} send processes"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        log = keep_log or Path(folder) / "celery.log"
+        workers = [
+            celery(
+                env,
+                "worker",
+                "-Q",
+                "send",
+                "-c",
+                str(PROCESSES),
+                "-n",
+                "bench-send@%h",
+                "--loglevel",
+                "WARNING",
+                log=log,
+            ),
+            celery(
+                env,
+                "worker",
+                "-Q",
+                "default,events,imports",
+                "-c",
+                "1",
+                "-n",
+                "bench-work@%h",
+                "--loglevel",
+                "WARNING",
+                log=log,
+            ),
+            celery(env, "beat", "--pidfile", "", "--loglevel", "WARNING", log=log),
+        ]
+        try:
+            time.sleep(6)  # workers import Django; the ticks begin
+            cpu = Cpu(server, workers)
+            scene = Scene(organization, account, people, compiled, stub, cpu, psutil.Process(workers[0].pid), log)
+            scene.run(f"warm-up", latency_ms=0)
+            full = scene.run("0 ms", latency_ms=0)
+            shares = {}
+            for latency in () if skip_latency else (50, 200):
+                run = scene.run(f"{latency} ms", latency_ms=latency)
+                possible = PROCESSES * IN_FLIGHT * 50 / (latency / 1000)
+                shares[latency] = run.rate / possible
+                say(
+                    f"    {shares[latency]:.0%} of {possible:,.0f}/s, which {PROCESSES} × {IN_FLIGHT} calls in flight could carry"
+                )
+        finally:
+            end(workers)
+    ceiling = measure_ceiling(stub, count)
+    say(
+        f"ceiling: {ceiling:,.0f} emails/s, the same calls built before and sent by {PROCESSES} processes without the product"
+    )
+    last_line(
+        {
+            "emails_per_second": round(full.rate),
+            "cpu_us_per_email": round(full.python_us + full.postgres_us, 1),
+            "python_us_per_email": round(full.python_us, 1),
+            "postgres_us_per_email": round(full.postgres_us, 1),
+            "latency_50ms_share": round(shares.get(50, 0), 3),
+            "latency_200ms_share": round(shares.get(200, 0), 3),
+            "worker_peak_mb": round(full.peak_mb, 1),
+            "wire_bytes_per_email": round(full.wire_bytes),
+            "ratio_to_ceiling": round(full.rate / ceiling, 3),
+            "people": count,
+            "events": "off",
+        }
+    )
+
+
+class Scene:
+    """One audience, sent again and again under different conditions."""
+
+    def __init__(
+        self,
+        organization: Any,
+        account: Any,
+        people: Any,
+        compiled: Any,
+        stub: StubProcess,
+        cpu: Cpu,
+        worker: psutil.Process,
+        log: Path,
+    ) -> None:
+        self.organization = organization
+        self.account = account
+        self.people = people
+        self.compiled = compiled
+        self.stub = stub
+        self.cpu = cpu
+        self.worker = worker
+        self.log = log
+
+    def run(self, label: str, *, latency_ms: float) -> Run:
+        from delivery.selectors.audience import Audience
+        from delivery.services.launching import launch_mailout
+
+        self.stub.change(latency_ms=latency_ms)
+        self.stub.reset()
+        checkpoint()
+        memory = Memory(self.worker)
+        memory.start()
+        mailout = launch_mailout(
+            organization=self.organization,
+            account=self.account,
+            name=label,
+            idempotency_key=f"bench:{label}",
+            emails=[self.compiled],
+            audience=Audience((self.people.pk,)),
+            sender="Northwind Journal <news@northwind.example>",
+        )
+        before = self.cpu.read()
+        self._wait(mailout)
+        checkpoint()
+        after = self.cpu.read()
+        memory.ended.set()
+        emails, seconds = self._verify(mailout)
+        stats = self.stub.stats()
+        run = Run(
+            emails,
+            seconds,
+            (after[0] - before[0]) / emails * 1e6,
+            (after[1] - before[1]) / emails * 1e6,
+            memory.peak,
+            stats["bytes"] / emails,
+        )
+        say(
+            f"{label:>8}: {run.rate:,.0f} emails/s ({emails:,} in {seconds:.2f} s), CPU per email: Python {run.python_us:.1f} µs + PostgreSQL "
+            f"{run.postgres_us:.1f} µs (stub {stats['cpu_seconds'] / emails * 1e6:.1f} µs), peak {run.peak_mb:.0f} MB PSS per send process, "
+            f"{run.wire_bytes:,.0f} bytes on the wire per email, at most {stats['max_in_flight']} calls in flight, events off"
+        )
+        return run
+
+    def _wait(self, mailout: Any) -> None:
+        from delivery.models import MailoutState
+
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline:
+            mailout.refresh_from_db(fields=["state"])
+            if mailout.state == MailoutState.FINISHED:
+                return
+            time.sleep(0.25)
+        say(self.log.read_text()[-4000:])
+        sys.exit("the mailout did not finish within 600 s")
+
+    def _verify(self, mailout: Any) -> tuple[int, float]:
+        """Compare the stub's own record with the ledger; emails and seconds from first claim to last settled row."""
+        from django.db import connection
+
+        stats = self.stub.stats()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state NOT IN (1, 5)) FROM delivery_message WHERE mailout_id = %s",
+                [mailout.pk],
+            )
+            sent, others = cursor.fetchone()
+            cursor.execute(
+                "SELECT min(armed_at), EXTRACT(EPOCH FROM max(settled_at) - min(armed_at))::float8 FROM delivery_send_call WHERE mailout_id = %s",
+                [mailout.pk],
+            )
+            _first, seconds = cursor.fetchone()
+        expected = expected_digest(mailout.pk, self.compiled)
+        problems = []
+        if others or sent != stats["recipients"] or sent != stats["distinct"]:
+            problems.append(
+                f"ledger: {sent} sent, {others} others; provider: {stats['recipients']} recipients, {stats['distinct']} distinct"
+            )
+        if stats["values_digest"] != expected:
+            problems.append(f"rendered values differ: {stats['values_digest']} at the provider, {expected} expected")
+        if stats["bad_signatures"] or stats["malformed"]:
+            problems.append(f"{stats['bad_signatures']} bad signatures, {stats['malformed']} malformed calls")
+        if problems:
+            say(self.log.read_text()[-4000:])
+            sys.exit("FAILED: " + "; ".join(problems))
+        return sent, seconds
+
+
+def checkpoint() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+
+
+def expected_digest(mailout_id: int, compiled: Any) -> int:
+    """Digest of what everybody should have got, computed apart from the engine; see the stub's record."""
+    from django.db import connection
+
+    from delivery.compiling import Tokens
+    from delivery.services.compiling import program_of
+    from delivery.tokens import manage_token, track_token
+    from tests.benchmarks.provider_stub.record import DIGEST_MODULUS, entry_digest
+
+    program = program_of(compiled)
+    total = 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.n, m.subscriber_id, m.list_id, s.email, s.first_name, s.last_name, s.locale, s.time_zone, s.attributes::text, s.tags"
+            " FROM delivery_message m JOIN subscribers_subscriber s ON s.id = m.subscriber_id WHERE m.mailout_id = %s AND m.state = 1",
+            [mailout_id],
+        )
+        for n, subscriber_id, list_id, email, first, last, locale, zone, attributes, tags in cursor.fetchall():
+            person = {
+                "email": email, "first_name": first, "last_name": last, "locale": locale, "time_zone": zone,
+                "attributes": orjson.loads(attributes), "tags": tags,
+            }  # fmt: skip
+            values = program.values(person, Tokens(track_token(mailout_id, n), manage_token(subscriber_id, list_id)))
+            total += entry_digest(email, orjson.dumps(values).decode())
+    return total % DIGEST_MODULUS
+
+
+def ceiling_worker(url: str, access_key: str, secret_key: str, calls: int) -> None:
+    """Build some calls, then send them over and over: what client and provider can do without any product."""
+    from delivery.compiling import Program, Tokens, compile_email
+    from delivery.providers.base import Entry, OutgoingEmail
+    from delivery.providers.ses import SesProvider
+
+    provider = SesProvider("us-east-1", endpoint_url=url, access_key=access_key, secret_key=secret_key)
+    compilation = compile_email(
+        newsletter.newsletter(), footer=newsletter.FOOTER, schema=newsletter.SCHEMA, public_url=newsletter.PUBLIC_URL,
+        organization=newsletter.ORGANIZATION,
+    )  # fmt: skip
+    program = Program.load(compilation.payload)
+    prepared = provider.prepare(
+        OutgoingEmail("News <news@northwind.example>", (), program.ses_subject, program.ses_html, program.ses_text)
+    )
+    built = []
+    for number in range(CEILING_CALLS):
+        entries = [
+            Entry(
+                f"reader{i}@example.com",
+                program.values(newsletter.person(i), Tokens("t" * 28, "m" * 36)),
+                (("List-Unsubscribe", f"<https://x.example/u/{i}>"),),
+                f"tag{i}",
+            )
+            for i in range(number * 50, number * 50 + 50)
+        ]
+        built.append(provider.build(prepared, entries, f"{number:032x}"))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda number: provider.send(built[number % CEILING_CALLS]), range(calls)))
+
+
+def measure_ceiling(stub: StubProcess, count: int) -> float:
+    """Emails per second of the same calls without the product, in as many processes."""
+    stub.change(latency_ms=0)
+    stub.reset()
+    context = get_context("spawn")
+    calls = max(1, count // 50 // PROCESSES)
+    processes = [
+        context.Process(target=ceiling_worker, args=(stub.url, stub.access_key, stub.secret_key, calls))
+        for _ in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    stats = stub.stats()
+    return float(stats["recipients"] / max(stats["last_at"] - stats["first_at"], 0.01))
+
+
+if __name__ == "__main__":
+    main()

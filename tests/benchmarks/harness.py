@@ -1,0 +1,184 @@
+"""What benchmarks share: a scratch database on real PostgreSQL, real Celery processes, and honest accounting of CPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import psutil
+import psycopg
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRET_KEY = "benchmarks-only-" + "k" * 40
+TOKEN_KEYS = "1:" + "5a" * 32
+SERVER_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
+BROKER_URL = "redis://127.0.0.1:6379/9"
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def last_line(figures: dict[str, object]) -> None:
+    """The figures as one JSON object: the last line that a benchmark prints."""
+    say(orjson.dumps(figures).decode())
+
+
+def answers(url: str) -> bool:
+    """Whether something listens there."""
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0
+
+
+@contextmanager
+def services() -> Iterator[tuple[str, str]]:
+    """Addresses of a PostgreSQL server (a maintenance database) and a broker: the local ones, or embedded ones."""
+    server = os.environ.get("BENCH_DATABASE_URL", SERVER_URL)
+    broker = os.environ.get("BENCH_BROKER_URL", BROKER_URL)
+    if answers(server) and answers(broker):
+        yield server, broker
+        return
+    from amazonsender.embedded.home import find_home
+    from amazonsender.embedded.services import Services
+
+    with tempfile.TemporaryDirectory(prefix="amazonsender-bench-") as folder:
+        addresses: dict[str, str] = {}
+        with Services(find_home(Path(folder)), addresses):
+            yield addresses["DATABASE_URL"], addresses["CELERY_BROKER_URL"]
+
+
+@contextmanager
+def scratch_database(server: str, name: str) -> Iterator[str]:
+    """A database of its own, dropped at the end. Yields its address."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def environment(database_url: str, broker: str, **more: str) -> dict[str, str]:
+    """Production settings for the processes of a benchmark."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return kept | {
+        "AMAZONSENDER_IGNORE_DOTENV": "1",
+        "DJANGO_SETTINGS_MODULE": "amazonsender.settings.production",
+        "SECRET_KEY": SECRET_KEY,
+        "TOKEN_KEYS": TOKEN_KEYS,
+        "DATABASE_URL": database_url,
+        "CELERY_BROKER_URL": broker,
+        "CACHE_URL": broker if broker.startswith("redis") else "redis://127.0.0.1:6379/8",
+        "ALLOWED_HOSTS": "mail.northwind.example",
+        "LOG_LEVEL": "WARNING",
+        **more,
+    }
+
+
+def set_up_django(env: dict[str, str]) -> None:
+    """Make this process part of the benchmark's installation, and migrate its database."""
+    os.environ.update(env)
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, skip_checks=True)
+
+
+def describe_machine(server: str) -> str:
+    """One line: processor, cores, memory, PostgreSQL, how long an fdatasync takes, load."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        model = next(
+            (line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line), ""
+        )
+    with psycopg.connect(server) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version'), current_setting('shared_buffers'), current_setting('fsync'),"
+            " current_setting('synchronous_commit'), current_setting('full_page_writes')"
+        ).fetchone()
+    version, buffers, fsync, synchronous, full_pages = row or ("?",) * 5
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"machine: {model or platform.processor()}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()}, Python {platform.python_version()}, "
+        f"load {os.getloadavg()[0]:.1f}\n"
+        f"PostgreSQL {version}: shared_buffers={buffers} fsync={fsync} synchronous_commit={synchronous} full_page_writes={full_pages}, "
+        f"fdatasync {fdatasync_us():.0f} µs"
+    )
+
+
+def fdatasync_us(count: int = 200) -> float:
+    """Median time of an 8 KB write with fdatasync in the temporary folder, microseconds."""
+    times = []
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(count):
+            os.pwrite(file.fileno(), b"x" * 8192, 0)
+            started = time.perf_counter()
+            os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
+            times.append(time.perf_counter() - started)
+    return sorted(times)[count // 2] * 1e6
+
+
+class Cpu:
+    """CPU seconds of Celery processes and of PostgreSQL, including children that have ended."""
+
+    def __init__(self, server: str, processes: list[subprocess.Popen[bytes]]) -> None:
+        with psycopg.connect(server) as connection:
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
+            self.postmaster = psutil.Process(row[0]).parent() if row else None
+        self.workers = [psutil.Process(process.pid) for process in processes]
+
+    @staticmethod
+    def _tree(root: psutil.Process) -> float:
+        times = root.cpu_times()
+        total = times.user + times.system + times.children_user + times.children_system
+        for child in root.children(recursive=True):
+            try:
+                own = child.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += own.user + own.system
+        return float(total)
+
+    def read(self) -> tuple[float, float]:
+        """Python seconds, PostgreSQL seconds."""
+        return sum(map(self._tree, self.workers)), self._tree(self.postmaster) if self.postmaster else 0.0
+
+
+def celery(env: dict[str, str], *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start a Celery process of the installation."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "amazonsender", *arguments],
+            cwd=PROJECT,
+            env=env,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Stop processes as a supervisor would: ask, wait, insist."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
