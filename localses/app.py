@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from localses import inbox, records
+from localses import inbox, logs, records
 from localses.api import Answer, SesDoor
 from localses.config import Config, Settings, SettingsError
 from localses.courier_process import CourierProcess
@@ -27,7 +26,6 @@ from localses.sigv4 import SignedRequest
 from localses.sns import SnsDoor
 from localses.store import connect
 
-logger = logging.getLogger("localses")
 Result = TypeVar("Result")
 
 
@@ -190,6 +188,7 @@ def create_app(config: Config, settings_now: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        logs.configure()
         running = Program(config, settings_now)
         await running.start()
         app.state.program = running

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from localses import store
+from localses import logs, store
 from localses.envelopes import Post, Signer, Subscription
 from localses.events import Event, build
 from localses.posting import Poster
@@ -199,7 +199,7 @@ class Courier:
 
 def main() -> None:
     """Run as a child: the folder and the public address come in the first line, the end of input is the end."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logs.configure()
     told = orjson.loads(sys.stdin.readline())
     data = Path(told["data"])
     courier = Courier(data / store.FILE_NAME, Signer(data, told["public_url"]))

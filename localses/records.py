@@ -38,23 +38,30 @@ def _item(message: StoredMessage) -> Json:
     }
 
 
-def stats(db: sqlite3.Connection) -> Json:
-    """Count what was accepted, by outcome, and emails that somebody got twice for one tag `m`."""
+def totals(db: sqlite3.Connection) -> Json:
+    """Count what was accepted, by outcome, and what is still to happen."""
     outcomes = {
         row["outcome"]: row["n"]
         for row in db.execute("SELECT outcome, count(*) AS n FROM message GROUP BY outcome ORDER BY outcome")
     }
-    duplicates = db.execute(
-        "SELECT tag_m, recipient, count(*) AS n FROM message WHERE tag_m IS NOT NULL"
-        " GROUP BY tag_m, recipient HAVING n > 1 ORDER BY n DESC LIMIT 1000"
-    ).fetchall()
     pending = db.execute("SELECT count(*) AS n FROM event WHERE done_at IS NULL").fetchone()["n"]
     waiting = db.execute("SELECT count(*) AS n FROM outbox").fetchone()["n"]
     return {
         "accepted": sum(outcomes.values()),
         "outcomes": outcomes,
-        "duplicates": len(duplicates),
-        "duplicate_examples": [{"m": r["tag_m"], "to": r["recipient"], "times": r["n"]} for r in duplicates[:20]],
         "events_pending": pending,
         "posts_waiting": waiting,
+    }
+
+
+def stats(db: sqlite3.Connection) -> Json:
+    """Add to the totals the emails that somebody got twice for one tag `m`. Reads every message: 2 s for a million."""
+    duplicates = db.execute(
+        "SELECT tag_m, recipient, count(*) AS n FROM message WHERE tag_m IS NOT NULL"
+        " GROUP BY tag_m, recipient HAVING n > 1 ORDER BY n DESC LIMIT 1000"
+    ).fetchall()
+    return {
+        **totals(db),
+        "duplicates": len(duplicates),
+        "duplicate_examples": [{"m": r["tag_m"], "to": r["recipient"], "times": r["n"]} for r in duplicates[:20]],
     }
