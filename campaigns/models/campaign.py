@@ -59,7 +59,11 @@ class Campaign(models.Model):
     excluded_lists = models.ManyToManyField(List, blank=True, related_name="+", verbose_name=_("but not to"))
     scheduled_at = models.DateTimeField(_("scheduled for"), null=True, blank=True)
     not_after = models.DateTimeField(_("not after"), null=True, blank=True)
+    # What the person who scheduled it saw: {"list_ids", "excluded_list_ids", "people"}. A list deleted since then
+    # must not widen the audience silently.
+    confirmed = models.JSONField(null=True, blank=True)
     mailout = models.ForeignKey(Mailout, on_delete=models.PROTECT, null=True, related_name="+")
+    is_archived = models.BooleanField(_("archived"), default=False)
     revision = models.IntegerField(default=1)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")

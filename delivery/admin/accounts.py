@@ -1,0 +1,173 @@
+"""Sending accounts: what the provider says, what we keep to, and why nothing leaves when nothing does."""
+
+from __future__ import annotations
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from amazonsender.core.errors import DomainError
+from delivery.models import ParkReason, SendingAccount
+from delivery.providers.base import ProviderError
+from delivery.selectors.mailouts import own_accounts, pace_of
+from delivery.services.accounts import add_sender, check_account, create_account
+from organizations.access import access
+from organizations.admin.pages import admin_page, render_page
+from organizations.requests import allowed, organization_of, user_of
+from organizations.services.audit import record
+
+# What a parked account needs, in a sentence a person can act on.
+WAYS_ON = {
+    ParkReason.QUOTA: gettext_lazy("It goes on by itself when the day has room again."),
+    ParkReason.PAUSED: gettext_lazy("Look into your Amazon SES console: sending is switched off there."),
+    ParkReason.SUSPENDED: gettext_lazy("Amazon shut the account down. Answer the case in your AWS support centre."),
+    ParkReason.REVIEW: gettext_lazy(
+        "Amazon is looking at your bounces and complaints. Answer its message, then check again."
+    ),
+    ParkReason.SENDER: gettext_lazy("Verify the sender at Amazon, then check again."),
+    ParkReason.MISCONFIGURED: gettext_lazy("Check the credentials, the region and the configuration set."),
+    ParkReason.OUTAGE: gettext_lazy("We try again by ourselves, one email at a time, until Amazon answers."),
+    ParkReason.HOME: gettext_lazy(
+        "Run “manage.py confirm_home” on the server when this is the database that may send."
+    ),
+}
+
+
+class AccountForm(forms.Form):
+    name = forms.CharField(max_length=120)
+    region = forms.RegexField(r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=40)
+    configuration_set = forms.RegexField(r"^[A-Za-z0-9_-]*$", max_length=64, required=False)
+    topic_arn = forms.RegexField(
+        r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$", max_length=300, required=False
+    )
+
+
+class LimitForm(forms.Form):
+    rate_limit = forms.FloatField(min_value=0.1, max_value=1_000_000, required=False)
+
+
+class SenderForm(forms.Form):
+    identity = forms.RegexField(r"^([^@\s]+@)?[^@\s]+\.[^@\s]+$", max_length=320)
+
+
+@admin_page(
+    "account/", name="delivery_sendingaccount_changelist", permission="account:view", post_permission="account:edit"
+)
+def accounts(request: HttpRequest) -> HttpResponse:
+    """The accounts of the organization; the only one opens at once. POST connects another."""
+    organization = organization_of(request)
+    form = AccountForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        values = form.cleaned_data
+        account = create_account(
+            organization=organization,
+            name=values["name"],
+            region=values["region"],
+            configuration_set=values["configuration_set"],
+            topic_arns=[values["topic_arn"]] if values["topic_arn"] else [],
+        )
+        check_account(account=account)
+        record(organization=organization, actor=user_of(request), action="account.created", target=account)
+        return redirect("admin:sending_account", pk=account.pk)
+    found = own_accounts(organization)
+    if len(found) == 1 and request.method == "GET" and "all" not in request.GET:
+        return redirect("admin:sending_account", pk=found[0].pk)
+    return render_page(
+        request,
+        "delivery/accounts.html",
+        title=_("Sending accounts"),
+        status=422 if form.errors else 200,
+        accounts=found,
+        form=form,
+        may_edit=allowed(request, "account:edit"),
+        is_fullwidth="1",
+    )
+
+
+@admin_page("account/<int:pk>/", name="sending_account", permission="account:view")
+def account_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One account: state, quota, limits, senders."""
+    account = _account(request, pk)
+    pace = pace_of(account)
+    parked = ParkReason(pace.parked_reason) if pace and pace.parked_reason else None
+    used = max(account.sent_last_24_hours, pace.day_used if pace else 0)
+    return render_page(
+        request,
+        "delivery/account.html",
+        title=account.name,
+        account=account,
+        pace=pace,
+        parked=parked,
+        way_on=WAYS_ON.get(parked, "") if parked else "",
+        used=used,
+        is_unlimited=account.max_24_hour_send < 0,
+        used_share=min(100, round(100 * used / account.max_24_hour_send, 1)) if account.max_24_hour_send > 0 else 0,
+        identities=account.identities.order_by("-is_verified", "identity"),
+        may_edit=allowed(request, "account:edit"),
+        public_url=settings.PUBLIC_URL,
+        is_fullwidth="1",
+    )
+
+
+@admin_page("account/<int:pk>/check/", name="sending_account_check", permission="account:edit")
+@require_POST
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the provider now."""
+    account = check_account(account=_account(request, pk))
+    if account.check_error:
+        messages.error(request, _("The provider did not answer as hoped: %(error)s") % {"error": account.check_error})
+    else:
+        messages.success(request, _("Checked just now."))
+    return redirect("admin:sending_account", pk=pk)
+
+
+@admin_page("account/<int:pk>/limit/", name="sending_account_limit", permission="account:edit")
+@require_POST
+def limit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Set an own limit below the provider's; empty lifts it."""
+    account = _account(request, pk)
+    form = LimitForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Write a number of people per second, or nothing."))
+        return redirect("admin:sending_account", pk=pk)
+    SendingAccount.objects.filter(pk=account.pk).update(rate_limit=form.cleaned_data["rate_limit"])
+    account.refresh_from_db()
+    check_account(account=account)
+    record(
+        organization=account.organization,
+        actor=user_of(request),
+        action="account.limited",
+        target=account,
+        rate_limit=account.rate_limit,
+    )
+    return redirect("admin:sending_account", pk=pk)
+
+
+@admin_page("account/<int:pk>/sender/", name="sending_account_sender", permission="account:edit")
+@require_POST
+def sender(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remember a sender address or domain, and ask whether it is verified."""
+    account = _account(request, pk)
+    form = SenderForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Write an address or a domain."))
+        return redirect("admin:sending_account", pk=pk)
+    try:
+        identity = add_sender(
+            account=account, organization=organization_of(request), identity=form.cleaned_data["identity"]
+        )
+    except (DomainError, ProviderError) as error:
+        messages.error(request, str(error))
+    else:
+        said = _("“%(identity)s” is verified.") if identity.is_verified else _("“%(identity)s” is not verified yet.")
+        messages.info(request, said % {"identity": identity.identity})
+    return redirect("admin:sending_account", pk=pk)
+
+
+def _account(request: HttpRequest, pk: int) -> SendingAccount:
+    return access(SendingAccount.objects.select_related("organization"), organization=organization_of(request), pk=pk)
