@@ -30,6 +30,7 @@ CLIPPING_BYTES: Final = 102 * 1024
 """Gmail cuts a message off after about 102 KB and hides the rest behind a link."""
 
 _RESERVED_NAMES = frozenset({*FIELDS, *URLS, "organization", "subscriber", "attributes", "forloop"})
+_OWN_ADDRESS = re.compile(rf"\b(?:{'|'.join(URLS)})\b")
 _OWN_NAME = re.compile(r"\s*([\w-]+)")
 _FOREIGN_COMMENT = re.compile(r"\{#[^#{}]{0,200}#\}")
 _PICTURE_SCHEMES = frozenset({"http", "https", "cid"})
@@ -105,6 +106,7 @@ def check_language(pieces: Sequence[Piece], part: str, schema: Schema, report: R
             _check_own_address(piece, part, report)
         elif piece.kind == "tag":
             tokens += tag_tokens(piece.name, piece.text, piece.text, piece.start)
+            _check_own_address(piece, part, report)
             _check_own_name(piece, part, report)
     template = AUTHOR.parse_tokens(tokens)
     for name in filter_names(template):
@@ -124,10 +126,15 @@ def check_language(pieces: Sequence[Piece], part: str, schema: Schema, report: R
 
 
 def _check_own_address(piece: Piece, part: str, report: Report) -> None:
-    if any(re.search(rf"\b{url}\b\s*\|", piece.text) for url in URLS):
+    if piece.kind == "output":
+        path = read_expression(piece.text).path
+        allowed = path is not None and path[0] in URLS
+    else:
+        allowed = piece.name in ("if", "elsif", "unless")
+    if not allowed and _OWN_ADDRESS.search(piece.text):
         report.block(
             "address_filter",
-            "unsubscribe_url, preferences_url and web_view_url take no filters.",
+            "unsubscribe_url, preferences_url and web_view_url can only be written out as they are.",
             part=part,
             start=piece.start,
         )

@@ -26,7 +26,7 @@ _SHORTCUTS = {"subject": "{0}.isalnum()", "urlpart": "{0}.isalnum() and {0}.isas
 class Generator:
     """Collects statements and the objects they refer to."""
 
-    def __init__(self, units: Sequence[Unit], sign: SignRemainder | None) -> None:
+    def __init__(self, units: Sequence[Unit], sign: SignRemainder) -> None:
         self._units = units
         self._sign = sign
         self._bound: dict[str, object] = {
@@ -109,8 +109,6 @@ class Generator:
         )
 
     def _link(self, number: int, pieces: Sequence[str | Slot]) -> str:
-        if self._sign is None:
-            raise ValueError("A link differs from person to person, but there is no way to sign it.")
         remainder = " + ".join(self._bind(piece) if isinstance(piece, str) else self._slot(piece) for piece in pieces)
         build = self._bind(tracked_remainder(self._sign))
         return self._once(
@@ -161,9 +159,9 @@ def _escape_with(position: str, default: str | None) -> Callable[[object], str]:
     return apply
 
 
-def _finish(sign: SignRemainder | None) -> Callable[[str, str, str], str]:
+def _finish(sign: SignRemainder) -> Callable[[str, str, str], str]:
     def finish(output: str, track: str, manage: str) -> str:
-        if LINK_OPEN in output and sign is not None:
+        if LINK_OPEN in output:
             output = finish_links(output, track, sign)
         return output.replace(TRACK, track).replace(MANAGE, manage)
 

@@ -43,10 +43,7 @@ class Document:
 
     def source_position(self, position: int) -> int:
         """Translate a position in `html` to one in the author's source. Only before inlining."""
-        index = bisect.bisect_right(self._offsets, (position, 1 << 62)) - 1
-        if index < 0:
-            return position
-        begin, start = self._offsets[index]
+        begin, start = self._offsets[bisect.bisect_right(self._offsets, (position, 1 << 62)) - 1]
         return start + position - begin
 
 
@@ -111,8 +108,6 @@ def _begins_with_row(document: Document, following: Sequence[Event]) -> bool:
     The parser would put the table body that HTML implies inside the block, where it would be repeated or left out.
     """
     for event in following:
-        if event.kind == "text" and PLACEHOLDER.sub("", document.html[event.start : event.end]).strip():
-            return False
         if event.kind in ("open", "close"):
             return event.kind == "open" and event.name == "tr"
     return False

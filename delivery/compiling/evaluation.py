@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from io import StringIO
-from typing import Final
+from typing import Final, cast
 
 from liquid import BoundTemplate, RenderContext
 from liquid.ast import Node
@@ -41,10 +41,8 @@ class _EscapedNode(OutputNode):
 class _EscapedOutput(Output):
     def parse(self, stream: TokenStream) -> OutputNode:
         node = super().parse(stream)
-        expression = node.expression
-        if not isinstance(expression, FilteredExpression) or not expression.filters:
-            raise TypeError("an output without a position")
-        position = expression.filters.pop().name.removeprefix("_")
+        expression = cast(FilteredExpression, node.expression)
+        position = expression.filters.pop().name.removeprefix("_")  # type: ignore[union-attr]  # there is one always
         return _EscapedNode(node.token, expression, ESCAPES[position])
 
 
@@ -56,9 +54,6 @@ class _TextOrNothing(Expression):
     def __init__(self, inner: Expression) -> None:
         super().__init__(inner.token)
         self.inner = inner
-
-    def __str__(self) -> str:
-        return str(self.inner)
 
     def evaluate(self, context: RenderContext) -> object:
         value = self.inner.evaluate(context)

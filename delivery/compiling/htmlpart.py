@@ -6,6 +6,7 @@ import html as html_entities
 from collections.abc import Iterable, Mapping, Sequence
 
 from delivery.compiling.document import Document
+from delivery.compiling.escaping import MANAGE, TRACK
 from delivery.compiling.htmlscan import Attribute, Event
 from delivery.compiling.language import Piece, read_expression
 from delivery.compiling.links import LINK_ELEMENTS, LinkTable, link_label, link_value, read_target
@@ -64,7 +65,7 @@ class HtmlPart:
             if event.name == "body" and not event.hidden:
                 if event.kind == "open":
                     begin = event.end
-                elif event.kind == "close":
+                else:
                     end = event.start
         return [(begin, begin, list(after_body)), (end, end, list(before_end))]
 
@@ -123,10 +124,10 @@ def close_captures(items: Sequence[Item], report: Report, part: str, *, entities
             result.append(item)
         elif item[0] == "o":
             result.append(output(item[1], "capture"))
-        elif item[0] == "l" or (entities and "<" in item[1]):
+        elif item[0] == "l" or TRACK in item[1] or MANAGE in item[1] or (entities and "<" in item[1]):
             report.block(
                 "capture_markup",
-                "A {% capture %} block may hold only text.",
+                "A {% capture %} block may hold only text and values.",
                 part=part,
                 hint="Use {% if %} around the markup instead.",
             )

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from liquid import BoundTemplate, Environment, RenderContext
 from liquid.builtin.expressions import FilteredExpression
@@ -21,6 +21,7 @@ from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
+from liquid.undefined import UNDEFINED
 
 from delivery.compiling.escaping import to_text
 
@@ -55,12 +56,10 @@ class _Context(RenderContext):
         self.lookups = 0
         self.deadline = time.monotonic() + 2.0
 
-    def get(self, path: list[object], *, token: Token | None, default: object = ...) -> object:
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         self.lookups += 1
         if self.lookups > 200_000 or (not self.lookups % 256 and time.monotonic() > self.deadline):
             raise ResourceLimitError("the logic of this email takes too long", token=token)
-        if default is ...:
-            return super().get(path, token=token)
         return super().get(path, token=token, default=default)
 
 
@@ -180,10 +179,8 @@ def read_expression(text: str) -> Expression:
     if bare.endswith("raw") and bare[:-3].rstrip().endswith("|"):
         raw, text = True, bare[:-3].rstrip()[:-1].rstrip()
     template = AUTHOR.parse_tokens(output_tokens(text, text, 0))
-    node = template.nodes[0]
-    expression = node.expression if isinstance(node, OutputNode) else None
-    if not isinstance(expression, FilteredExpression):
-        return Expression(text, raw, None, None, None)
+    # Outputs hold nothing else: conditional expressions are not part of this language.
+    expression = cast(FilteredExpression, cast(OutputNode, template.nodes[0]).expression)
     filters = [item for item in expression.filters or [] if item.name not in ("escape", "escape_once")]
     default: str | None = None
     if len(filters) == 1 and filters[0].name == "default" and len(filters[0].args) == 1:

@@ -10,7 +10,7 @@ import html as html_entities
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import idna
 
@@ -25,6 +25,7 @@ from delivery.compiling.variables import URLS
 LINK_ELEMENTS: Final = frozenset({"a", "area"})
 _WEB = re.compile(r"https?:", re.IGNORECASE)
 _HOST = re.compile(r"https?://[^/?#\s]+[/?#]", re.IGNORECASE)
+_HOST_NAME = re.compile(r"[^/?#:@]*[^\x00-\x7f][^/?#:@]*(?=[/?#:]|\Z)")
 _UNSAFE_SCHEMES = frozenset({"javascript", "vbscript", "data", "blob", "file", "about", "livescript", "mocha"})
 _KNOWN_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "webcal", "cid", "geo", "callto", "xmpp"})
 
@@ -105,13 +106,15 @@ def canonical_url(url: str) -> str:
     """Write an address in ASCII: host in punycode, the rest percent-encoded where it must be."""
     if url.isascii():
         return normalize_url(url)
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    start, _, rest = url.partition("//")
+    host = _HOST_NAME.match(rest)
+    if host is None:
+        return normalize_url(url)
     try:
-        encoded = idna.encode(host, uts46=True).decode()
+        encoded = idna.encode(host.group(), uts46=True).decode()
     except idna.IDNAError:
         return normalize_url(url)
-    return normalize_url(urlunsplit(parts._replace(netloc=parts.netloc.replace(host, encoded))))
+    return normalize_url(f"{start}//{encoded}{rest[host.end() :]}")
 
 
 class LinkTable:

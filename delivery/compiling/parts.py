@@ -60,8 +60,6 @@ def top_level(items: Sequence[Item]) -> Iterator[list[Item]]:
         if depth == 0:
             yield group
             group = []
-    if group:
-        yield group
 
 
 def to_tokens(items: Iterable[Item]) -> Iterator[Token]:

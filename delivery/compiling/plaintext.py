@@ -186,9 +186,7 @@ class _Walker:
                 self._cell()
             elif event.name == "li":
                 self.writer.prefix = ""
-        while self._stack:
-            if self._stack.pop()[0] == event.name:
-                break
+        del self._stack[-1:]  # an inlined document is balanced
 
     def _cell(self) -> None:
         layout = next((layout for name, _, layout in reversed(self._stack) if name == "table"), True)

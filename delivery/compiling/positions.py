@@ -16,6 +16,7 @@ from delivery.compiling.document import PLACEHOLDER, Document
 from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
 from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, Piece, read_expression
 from delivery.compiling.report import Report
+from delivery.compiling.variables import URLS
 
 URL_ATTRIBUTES: Final = frozenset(
     {"href", "src", "background", "action", "formaction", "poster", "cite", "longdesc", "xlink:href", "data", "srcset"}
@@ -163,6 +164,15 @@ def _check_attribute(document: Document, attribute: Attribute, piece: Piece, pos
             hint="Mail programs don't run scripts; take it out.",
             name=attribute.name,
         )
+    elif piece.kind == "output" and attribute.name in URL_ATTRIBUTES and _is_own_address(piece):
+        if not is_beginning(document, document.html[attribute.start : position]):
+            report.block(
+                "address_inside",
+                "{name} can't be a part of another address: it would give the reader's key away.",
+                start=piece.start,
+                name=piece.text,
+                hint="Link to it by itself.",
+            )
     elif attribute.name == "style" and piece.kind == "output":
         before = PLACEHOLDER.sub("x", document.html[attribute.start : position])
         if not _CSS_VALUE.search(before):
@@ -172,6 +182,11 @@ def _check_attribute(document: Document, attribute: Attribute, piece: Piece, pos
                 start=piece.start,
                 hint='For example style="color: {{ attributes.color }}".',
             )
+
+
+def _is_own_address(piece: Piece) -> bool:
+    path = read_expression(piece.text).path
+    return path is not None and path[0] in URLS
 
 
 def _report_branch(report: Report, piece: Piece) -> None:

@@ -58,7 +58,7 @@ class Program:
             part: alternate(sequence, lambda slot: names.setdefault(slot, f"s{len(names)}"))
             for part, sequence in sequences.items()
         }
-        values = Generator(layout.units, sign_remainder).build(names)
+        values = Generator(layout.units, sign_remainder or _sign_nothing).build(names)
         return cls(segments, tuple(names.values()), values)
 
     def render(self, person: Person, tokens: Tokens) -> Rendered:
@@ -70,6 +70,11 @@ class Program:
 def fill(segments: Sequence[str], values: Mapping[str, str]) -> str:
     """Join segments with one person's values."""
     return "".join(values[part] if index % 2 else part for index, part in enumerate(segments))
+
+
+def _sign_nothing(track: str, link_no: int, remainder: str) -> str:
+    """Stand in for a signer where no link needs one."""
+    raise NotImplementedError
 
 
 class _Layout:
@@ -102,8 +107,7 @@ class _Layout:
             for output, (place, group) in enumerate(batch):
                 if not _is_silent(group):
                     sequence[place] = Slot(("logic", len(self.units), output))
-            if batch:
-                self.units.append(Unit([group for _, group in batch], self._shared, self._known))
+            self.units.append(Unit([group for _, group in batch], self._shared, self._known))
 
 
 def _own_names(items: Sequence[Item]) -> set[str]:

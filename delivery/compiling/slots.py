@@ -60,19 +60,15 @@ def split_constant(text: str) -> list[str | Slot]:
 
 
 def move_edges(sequence: Iterable[str | Slot]) -> list[str | Slot]:
-    """Move what Handlebars would misread beside a slot into the slot."""
+    """Move what Handlebars would misread beside a slot into the slot. Constants are apart from each other."""
     moved: list[str | Slot] = []
     for entry in sequence:
         last = moved[-1] if moved else None
         if isinstance(entry, str):
-            if isinstance(last, Slot):
-                leading = _LEADING.match(entry)
-                if leading:
-                    moved[-1] = last._replace(after=last.after + leading.group())
-                    entry = entry[leading.end() :]
-            elif last is not None:
-                moved[-1] = last + entry
-                continue
+            leading = _LEADING.match(entry)
+            if leading and isinstance(last, Slot):
+                moved[-1] = last._replace(after=last.after + leading.group())
+                entry = entry[leading.end() :]
             if entry:
                 moved.append(entry)
             continue
