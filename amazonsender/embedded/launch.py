@@ -21,7 +21,7 @@ from amazonsender.embedded.services import Services, end_left_overs
 WEB_PORT = 8000
 LOCALSES_PORT = 8025
 OWNER = "owner@example.com"
-ORGANIZATION = "Sample organization"
+ORGANIZATION = "My organization"
 # How long the stack may take to finish what it is sending before it is killed.
 STOP_SECONDS = 30.0
 
@@ -35,13 +35,13 @@ def say(text: str) -> None:
 def run_demo(options: Mapping[str, str]) -> int:
     """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account."""
     if _wants(options, "EXIT"):
-        return _run_stack(options, ["--then", "seed_demo --verify", "--exit"])
-    return _run_stack(options, ["--then", "seed_demo"])
+        return _run_stack(options, ["--then", "seed_demo --verify", "--exit"], sample=True)
+    return _run_stack(options, ["--then", "seed_demo"], sample=True)
 
 
 def run_plain(options: Mapping[str, str]) -> int:
     """Start everything without the sample."""
-    return _run_stack(options, ["--then", f"sign_in_link {OWNER}"])
+    return _run_stack(options, ["--then", f"sign_in_link {OWNER}"], sample=False)
 
 
 def run_tests(arguments: Sequence[str]) -> int:
@@ -119,7 +119,7 @@ def stack_environment(home: Home) -> dict[str, str]:
     } | given
 
 
-def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
+def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool) -> int:
     home = find_home(_explicit_home())
     lock = home.lock()
     if lock is None:
@@ -137,21 +137,25 @@ def _run_stack(options: Mapping[str, str], then: list[str]) -> int:
             with Services(home, environment) as services:
                 home.keep_environment(environment)
                 say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
-                return _prepare(environment) or _supervise(home, environment, services, then)
+                return _prepare(home, environment, sample=sample) or _supervise(home, environment, services, then)
         except KeyboardInterrupt:
             return 0
         finally:
             say("Stopped.")
 
 
-def _prepare(environment: Mapping[str, str]) -> int:
-    """Bring the database up to date and make the organization and its owner; 0 when both worked."""
+def _prepare(home: Home, environment: Mapping[str, str], *, sample: bool) -> int:
+    """Bring the database up to date; without the sample, make an organization to start with, once."""
     started = time.monotonic()
-    failed = _manage(["migrate", "--verbosity", "0"], environment) or _manage(
-        ["bootstrap", "--email", OWNER, "--organization", ORGANIZATION, "--format", "json"], environment, quiet=True
-    )
+    if failed := _manage(["migrate", "--verbosity", "0"], environment):
+        return failed
+    say(f"Database: up to date ({time.monotonic() - started:.1f} s)")
+    # Once only: bootstrap finds it by its name, which people change.
+    if sample or home.remembered("organization"):
+        return 0
+    failed = _manage(["bootstrap", "--email", OWNER, "--organization", ORGANIZATION], environment, quiet=True)
     if not failed:
-        say(f"Database: up to date ({time.monotonic() - started:.1f} s)")
+        home.remember("organization", ORGANIZATION)
     return failed
 
 
