@@ -189,7 +189,7 @@ def missing_from_html(document: Document, events: Sequence[Event], footer: Foote
         if depth or event.hidden or event.name not in LINK_ELEMENTS or attribute is None or attribute.name != "href":
             continue
         path = read_expression(piece.text).path
-        if path and position == attribute.start + len(document.html[attribute.start : position].lstrip()):
+        if path and not document.html[attribute.start : position].strip():
             missing.discard(path[0].removesuffix("_url"))
     address = " ".join(footer.postal_address.split())
     if address and address in " ".join("".join(_certain_text(document, events, inside)).split()):

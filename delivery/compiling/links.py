@@ -7,6 +7,7 @@ unsubscribing, preferences and the web view. Scheme and host of a tracked link m
 from __future__ import annotations
 
 import html as html_entities
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -206,9 +207,9 @@ def link_label(document: Document, events: Sequence[Event], index: int) -> str:
     """Collect what a reader sees of the link that begins at an event: its text, or else its picture's description."""
     texts: list[str] = []
     pictures: list[str] = []
-    for event in events[index + 1 :]:
-        if event.kind == "close" and event.name == events[index].name:
-            break
+    name = events[index].name
+    following = itertools.islice(events, index + 1, None)
+    for event in itertools.takewhile(lambda event: event.kind != "close" or event.name != name, following):
         if event.kind == "text":
             texts.append(document.html[event.start : event.end])
         elif event.kind == "open" and event.name == "img":

@@ -58,7 +58,7 @@ class Program:
             part: alternate(sequence, lambda slot: names.setdefault(slot, f"s{len(names)}"))
             for part, sequence in sequences.items()
         }
-        values = Generator(layout.units, sign_remainder or _sign_nothing).build(names)
+        values = Generator(layout.units, sign_remainder or sign_nothing).build(names)
         return cls(segments, tuple(names.values()), values)
 
     def render(self, person: Person, tokens: Tokens) -> Rendered:
@@ -72,7 +72,7 @@ def fill(segments: Sequence[str], values: Mapping[str, str]) -> str:
     return "".join(values[part] if index % 2 else part for index, part in enumerate(segments))
 
 
-def _sign_nothing(track: str, link_no: int, remainder: str) -> str:
+def sign_nothing(track: str, link_no: int, remainder: str) -> str:
     """Stand in for a signer where no link needs one."""
     raise NotImplementedError
 

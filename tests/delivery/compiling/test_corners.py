@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from css_inline import InlineError
 
-from delivery.compiling import compiler, document, resolve_link
+from delivery.compiling import Program, compiler, document, resolve_link
 from delivery.compiling.handlebars import HandlebarsError
+from delivery.compiling.program import sign_nothing
 from tests.delivery.compiling.emails import PERSON, TOKENS, blocked, body, compiled, loaded, rendered
 
 
@@ -146,6 +147,20 @@ def test_a_postal_address_inside_a_block_is_added_again() -> None:
 
 def test_tables_without_rows_at_their_beginning_are_left_alone() -> None:
     assert body("<table></table><table>") == "<table></table><table></table>"
+
+
+def test_more_liquid_than_can_be_told_apart_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "MAX_PIECES", 3)
+
+    assert [finding.message for finding in blocked("{{ city }}" * 4)] == ["There are more than 3 pieces of Liquid."]
+
+
+def test_nothing_is_signed_where_no_link_needs_it() -> None:
+    program = Program.load(compiled("<p>{{ city }}</p>").payload)
+
+    assert program.values(PERSON, TOKENS)["s0"] == "Lisbon"
+    with pytest.raises(NotImplementedError):
+        sign_nothing("t", 1, "x")
 
 
 def test_an_inliner_that_gives_up_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,7 @@ def test_the_organizations_website_is_a_link_like_any_other() -> None:
 
 def test_a_picture_names_its_link_and_values_in_labels_stay_variables() -> None:
     links = compiled(
-        '<a href="https://a.example"><img src="https://x/y.png" alt="The shop"></a><a href="https://b.example">Hi {{ first_name }}</a>'
+        '<a href="https://a.example"><img src="https://x/y.png" alt="The shop"></a><a href="https://b.example">Hi <b>{{ first_name }}</b></a>'
     ).links
 
     assert [link.label for link in links] == ["The shop", "Hi {{ first_name }}"]

@@ -98,6 +98,7 @@ def test_a_variable_that_nobody_has_is_a_finding_with_its_place_and_the_nearest_
         ("<p>{{ city }}{{ first_name | }}", 1, 14),
         ("<p>{{ }}", 1, 4),
         ("a\n{% endif %}", 2, 1),
+        ("{% assign a = 1 %}\n{% if b %}", 2, 1),
         ("{{ city }}{% for x in %}{% endfor %}", 1, 11),
         ("{% if vip %}\n{% assign x %}{% endif %}", 2, 1),
         ("{{ first_name | nosuch }}", 1, 1),
