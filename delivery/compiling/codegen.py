@@ -117,7 +117,7 @@ class Generator:
 
     def _logic(self, unit: int, output: int) -> str:
         outputs = self._once(("unit", unit), lambda variable: self._unit(unit, variable))
-        if not self._units[unit].marked:
+        if not self._units[unit].marked[output]:
             return f"{outputs}[{output}]"
         finish = self._bind(_finish(self._sign))
         return self._once(

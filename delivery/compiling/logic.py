@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, LiquidInterrupt
 
 from delivery.compiling.contract import RenderError
@@ -25,19 +26,26 @@ _CLOCK = re.compile(r"\b(?:now|today)\b")
 
 
 class Unit:
-    """Blocks that are rendered together in the document's order, because later ones may depend on earlier ones."""
+    """Blocks that are rendered together: they read the same values, or later ones may depend on earlier ones."""
 
-    def __init__(self, groups: Sequence[Sequence[Item]], shared: Mapping[str, object], known: Sequence[str]) -> None:
+    def __init__(self, sources: tuple[Source, ...], shared: Mapping[str, object], known: Sequence[str]) -> None:
+        self.sources = sources
+        self.table: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self.marked: list[bool] = []  # per output: whether marks that stand for tokens may be in it
+        self.memorable = True
+        self._reads_all = WHOLE in sources
         self._shared = shared
         self._known = known
-        self._templates = [INTERNAL.parse_tokens(to_tokens(group)) for group in groups]
-        self.table: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._templates: list[BoundTemplate] = []
         self._characters = 0
-        self.sources = _sources(groups)
-        self._reads_all = WHOLE in self.sources
+
+    def add(self, group: Sequence[Item], *, ordered: bool) -> int:
+        """Add a block and return the number of its output. ordered: it may print what a block before it was given."""
+        self._templates.append(INTERNAL.parse_tokens(to_tokens(group)))
+        self.marked.append(ordered or _is_marked(group))
         # What a block shows of the clock must not be remembered.
-        self.marked = _is_marked(groups)
-        self.memorable = not any(_CLOCK.search(_expressions(group)) for group in groups)
+        self.memorable = self.memorable and not _CLOCK.search(_expressions(group))
+        return len(self._templates) - 1
 
     def run(self, key: tuple[object, ...], person: Person) -> tuple[str, ...]:
         """Render every block for a person and remember the outputs under the key. Raises RenderError."""
@@ -93,7 +101,7 @@ def present(value: object) -> object:
     return None if value == "" else value
 
 
-def _sources(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
+def sources_of(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
     """List the values that blocks read."""
     template = INTERNAL.parse_tokens(token for group in groups for token in to_tokens(group))
     found: dict[Source, None] = {}
@@ -103,12 +111,11 @@ def _sources(groups: Sequence[Sequence[Item]]) -> tuple[Source, ...]:
             source = WHOLE
         if source is not None:
             found[source] = None
-    return tuple(found)
+    return tuple(sorted(found))
 
 
-def _is_marked(groups: Sequence[Sequence[Item]]) -> bool:
-    """Tell whether the outputs may hold marks that stand for tokens."""
-    return any(item[0] == "l" or _MARKS.search(" ".join(item[1:])) for group in groups for item in group)
+def _is_marked(group: Sequence[Item]) -> bool:
+    return any(item[0] == "l" or _MARKS.search(" ".join(item[1:])) for item in group)
 
 
 def _expressions(items: Sequence[Item]) -> str:

@@ -11,10 +11,10 @@ from delivery.compiling.escaping import ESCAPES
 from delivery.compiling.evaluation import INTERNAL
 from delivery.compiling.language import STATEFUL_TAGS, read_expression
 from delivery.compiling.linking import SignRemainder
-from delivery.compiling.logic import Unit
+from delivery.compiling.logic import Unit, sources_of
 from delivery.compiling.parts import Item, to_tokens, top_level
 from delivery.compiling.slots import LITERAL, Slot, alternate, lay_out, to_handlebars
-from delivery.compiling.variables import Person, plain_source, urls_for
+from delivery.compiling.variables import Person, Source, plain_source, urls_for
 
 VERSION: Final = 1
 PARTS: Final = ("subject", "html", "text")
@@ -82,6 +82,7 @@ class _Layout:
 
     def __init__(self, shared: Mapping[str, object], known: Sequence[str]) -> None:
         self.units: list[Unit] = []
+        self._by_sources: dict[tuple[Source, ...], int] = {}
         self._known = known
         self._shared = shared
 
@@ -103,11 +104,22 @@ class _Layout:
 
     def _add_units(self, blocks: list[tuple[int, list[Item]]], sequence: list[str | Slot], *, stateful: bool) -> None:
         # Where something is assigned or counted, all blocks of the part run in order in one context.
-        for batch in [blocks] if stateful else [[block] for block in blocks]:
-            for output, (place, group) in enumerate(batch):
-                if not _is_silent(group):
-                    sequence[place] = Slot(("logic", len(self.units), output))
-            self.units.append(Unit([group for _, group in batch], self._shared, self._known))
+        together = self._new_unit(sources_of([group for _, group in blocks])) if stateful else None
+        for place, group in blocks:
+            unit = self._unit_for(sources_of([group])) if together is None else together
+            output = self.units[unit].add(group, ordered=stateful)
+            if not _is_silent(group):
+                sequence[place] = Slot(("logic", unit, output))
+
+    def _unit_for(self, sources: tuple[Source, ...]) -> int:
+        # Blocks that read the same values share a key and a look-up; HTML and text part do so mostly.
+        if sources not in self._by_sources:
+            self._by_sources[sources] = self._new_unit(sources)
+        return self._by_sources[sources]
+
+    def _new_unit(self, sources: tuple[Source, ...]) -> int:
+        self.units.append(Unit(sources, self._shared, self._known))
+        return len(self.units) - 1
 
 
 def _own_names(items: Sequence[Item]) -> set[str]:
