@@ -1,0 +1,1 @@
+"""Readers' pages: no login, no cookies, no script. A GET changes nothing but counts."""
