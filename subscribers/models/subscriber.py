@@ -12,7 +12,7 @@ from organizations.models import Organization, OrganizationQuerySet
 class Domain(models.Model):
     """A mail domain in punycode. Shared by all organizations: a number instead of a text in the ledger."""
 
-    name = models.CharField(max_length=253, unique=True)
+    name = models.CharField(max_length=253, unique=True, db_collation="C")
 
     def __str__(self) -> str:
         return self.name
@@ -37,7 +37,8 @@ class Subscriber(models.Model):
     # no index of its own: both indexes below that start with it serve the foreign key
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
     email = models.CharField(_("email address"), max_length=320)
-    address_key = models.CharField(max_length=320, editable=False)
+    # compared by bytes: a search for its start uses the index, and imports sort it the same way on every server
+    address_key = models.CharField(max_length=320, editable=False, db_collation="C")
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     first_name = models.CharField(_("first name"), max_length=120, blank=True)
     last_name = models.CharField(_("last name"), max_length=120, blank=True)

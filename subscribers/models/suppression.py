@@ -32,7 +32,7 @@ class Suppression(models.Model):
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )
-    address_key = models.CharField(_("address"), max_length=320)
+    address_key = models.CharField(_("address"), max_length=320, db_collation="C")
     scope = models.CharField(_("scope"), max_length=12, choices=SuppressionScope.choices, default=SuppressionScope.ALL)
     list = models.ForeignKey(List, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False)
     reason = models.CharField(

@@ -10,7 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
-from organizations.models import Organization
+from organizations.models import Organization, User
+from organizations.services.audit import record
 from subscribers.models import AttributeDefinition, AttributeType
 from subscribers.values import clean_line
 
@@ -59,7 +60,7 @@ def create_attribute(
 
 
 @transaction.atomic
-def delete_attribute(*, attribute: AttributeDefinition) -> int:
+def delete_attribute(*, attribute: AttributeDefinition, actor: User | None = None) -> int:
     """Delete an attribute and its values; return how many people had one."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -68,5 +69,8 @@ def delete_attribute(*, attribute: AttributeDefinition) -> int:
             [attribute.key, attribute.organization_id, attribute.key],
         )
         changed: int = cursor.rowcount
+    record(
+        organization=attribute.organization, actor=actor, action="attribute.deleted", target=attribute, people=changed
+    )
     attribute.delete()
     return changed

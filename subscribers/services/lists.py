@@ -6,7 +6,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
-from organizations.models import Organization
+from organizations.models import Organization, User
+from organizations.services.audit import record
 from subscribers.models import ConsentRecord, Import, List, Subscription, Suppression
 from subscribers.models.imports import ImportState
 from subscribers.values import clean_line
@@ -31,12 +32,12 @@ def create_list(*, organization: Organization, name: str, description: str = "",
 
 
 @transaction.atomic
-def delete_list(*, mailing_list: List) -> None:
+def delete_list(*, mailing_list: List, actor: User | None = None) -> None:
     """Delete a list with its subscriptions. The people stay.
 
     Raises Conflict while anything still refers to it: an audience that loses its list must never widen.
     """
-    locked = List.objects.select_for_update().get(pk=mailing_list.pk)
+    locked = List.objects.select_for_update(of=("self",)).select_related("organization").get(pk=mailing_list.pk)
     if Import.objects.filter(
         list=locked, state__in=[ImportState.QUEUED, ImportState.READING, ImportState.MERGING]
     ).exists():
@@ -48,6 +49,7 @@ def delete_list(*, mailing_list: List) -> None:
             % {"list": locked.name, "users": ", ".join(users)}
         )
     Subscription.objects.filter(list=locked)._raw_delete(using="default")  # a million rows
+    record(organization=locked.organization, actor=actor, action="list.deleted", target=locked, name=locked.name)
     locked.delete()
 
 

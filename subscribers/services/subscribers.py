@@ -12,8 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
-from organizations.models import Organization
+from organizations.models import Organization, User
 from organizations.models.organization import validate_time_zone
+from organizations.services.audit import record
 from subscribers.addresses import canonical
 from subscribers.models import (
     AttributeDefinition,
@@ -96,7 +97,7 @@ def update_subscriber(*, subscriber: Subscriber, **changes: Any) -> Subscriber:
 
 
 @transaction.atomic
-def delete_subscriber(*, subscriber: Subscriber) -> None:
+def delete_subscriber(*, subscriber: Subscriber, actor: User | None = None) -> None:
     """Delete a person with their subscriptions, consent records and engagement.
 
     Whoever had left, bounced or complained leaves a suppression behind, so that no later import brings them back.
@@ -113,6 +114,7 @@ def delete_subscriber(*, subscriber: Subscriber) -> None:
             source="deleted subscriber",
             at=timezone.now(),
         )
+    record(organization=person.organization, actor=actor, action="subscriber.deleted", target=person)
     person.delete()
 
 

@@ -9,11 +9,14 @@ from typing import Final
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from amazonsender.core.errors import Conflict
-from organizations.models import Organization
-from subscribers.models import Subscriber, SubscriberStatus, Suppression, SuppressionReason, SuppressionScope
+from amazonsender.core.errors import Conflict, InvalidInput
+from organizations.models import Organization, User
+from organizations.services.audit import record
+from subscribers.addresses import canonical
+from subscribers.models import List, Subscriber, SubscriberStatus, Suppression, SuppressionReason, SuppressionScope
 
 # What a suppression makes of the person, and which states it may replace: nothing ever becomes more mailable.
 STATUS_OF: Final[dict[SuppressionReason, SubscriberStatus]] = {
@@ -137,7 +140,35 @@ def _stamp(people: dict[str, list[int]], requests: list[SuppressionRequest]) -> 
 
 
 @transaction.atomic
-def lift_suppression(*, suppression: Suppression) -> None:
+def suppress_by_hand(
+    *,
+    organization: Organization,
+    email: str,
+    scope: str,
+    note: str = "",
+    list_id: int | None = None,
+    actor: User | None,
+) -> Suppression:
+    """Stop mail to an address because somebody asked for it outside of our mails. Raises InvalidAddress."""
+    key = canonical(email).key
+    if scope == SuppressionScope.LIST and not List.objects.filter(pk=list_id or 0, organization=organization).exists():
+        raise InvalidInput(_("Choose the list."))
+    suppress(
+        organization=organization,
+        address_key=key,
+        scope=scope,
+        reason=SuppressionReason.MANUAL,
+        source=note,
+        at=timezone.now(),
+        list_id=list_id if scope == SuppressionScope.LIST else None,
+    )
+    entry = Suppression.objects.for_organization(organization).filter(address_key=key, scope=scope).latest("id")
+    record(organization=organization, actor=actor, action="suppression.added", target=entry, scope=scope)
+    return entry
+
+
+@transaction.atomic
+def lift_suppression(*, suppression: Suppression, actor: User | None = None) -> None:
     """Take an address off the suppression list. A person who had bounced becomes active again.
 
     Raises Conflict for a complaint, and for the platform's own entries.
@@ -150,6 +181,8 @@ def lift_suppression(*, suppression: Suppression) -> None:
         organization_id=suppression.organization_id, address_key=suppression.address_key
     ).select_for_update(no_key=True)
     person = people.first()
+    owner = Organization.objects.get(pk=suppression.organization_id)
+    record(organization=owner, actor=actor, action="suppression.lifted", target=suppression, reason=suppression.reason)
     suppression.delete()
     if person is None or person.status != SubscriberStatus.BOUNCED:
         return

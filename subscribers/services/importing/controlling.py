@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.models import Organization, User
+from organizations.services.audit import record
 from subscribers.models import Import, ImportChunk, ImportMode, ImportReject, ImportState, List
 from subscribers.services.importing.claiming import RUNNING
 from subscribers.services.importing.files import delete_file, path_of, store_file
@@ -106,7 +107,8 @@ def configure_import(
     run.save(update_fields=["mapping", "mode", "list", "consent_text", "tags", "is_sample"])
 
 
-def start_import(*, run: Import, is_dry_run: bool = False) -> None:
+@transaction.atomic
+def start_import(*, run: Import, is_dry_run: bool = False, actor: User | None = None) -> None:
     """Hand the import to the workers; the caller enqueues the task. Raises Conflict unless it waits for that."""
     updated = Import.objects.filter(pk=run.pk, state=ImportState.UPLOADED).update(
         state=ImportState.QUEUED, is_dry_run=is_dry_run
@@ -114,6 +116,8 @@ def start_import(*, run: Import, is_dry_run: bool = False) -> None:
     if not updated:
         raise Conflict(_("This import was started already."))
     run.refresh_from_db()
+    if not is_dry_run:
+        record(organization=run.organization, actor=actor, action="import.started", target=run, rows=run.rows_expected)
 
 
 def cancel_import(*, run: Import) -> None:

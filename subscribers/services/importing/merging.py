@@ -175,7 +175,7 @@ WITH staged AS MATERIALIZED (
   JOIN subscribers_domain d ON d.name = t.domain
   LEFT JOIN LATERAL (
     SELECT id FROM subscribers_subscriber
-    WHERE organization_id = %(organization)s AND address_key = t.key COLLATE "default" OFFSET 0
+    WHERE organization_id = %(organization)s AND address_key = t.key OFFSET 0
   ) s ON true
   LEFT JOIN LATERAL ({suppressed}) x ON true
 ), held AS MATERIALIZED (
@@ -216,7 +216,7 @@ FROM counted c
 """
 _SUPPRESSED = """
     SELECT true AS suppressed FROM subscribers_suppression
-    WHERE address_key = t.key COLLATE "default"
+    WHERE address_key = t.key
       AND (organization_id = %(organization)s OR organization_id IS NULL)
       AND (scope <> 'list' OR list_id = %(list)s)
       AND (expires_at IS NULL OR expires_at > now())

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from amazonsender.core.errors import DomainError, InvalidInput, NotFound
+from organizations.access import access
+from organizations.admin.base import OrganizationAdmin
+from organizations.admin.pages import admin_page, render_page
+from organizations.requests import allowed, organization_of, user_of
+from subscribers.addresses import find_key
+from subscribers.admin.forms import SuppressionForm
+from subscribers.models import Subscriber, Suppression, SuppressionReason
+from subscribers.services.suppressing import lift_suppression, suppress_by_hand
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Entries of one reason."""
+
+    title = gettext_lazy("reason")
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, str(label)) for value, label in SuppressionReason.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        return queryset.filter(reason=self.value()) if self.value() in SuppressionReason.values else queryset
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(OrganizationAdmin):
+    """Addresses that get nothing, and why."""
+
+    resource = "suppression"
+    list_display = ("address_key", "reason", "what_is_stopped", "created_at", "expires_at")
+    list_filter = (ReasonFilter,)
+    list_select_related = ("list",)
+    search_fields: ClassVar[tuple[str, ...]] = ("address_key",)
+    search_help_text = gettext_lazy("The start of an address")
+    ordering = ("-id",)
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
+    ) -> tuple[QuerySet[Suppression], bool]:
+        term = search_term.strip()
+        return queryset.filter(address_key__startswith=find_key(term) or term.lower()), False
+
+    @admin.display(description=gettext_lazy("what is stopped"))
+    def what_is_stopped(self, entry: Suppression) -> str:
+        return entry.list.name if entry.list else str(entry.get_scope_display())
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return redirect("admin:suppression_add")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return _suppression_page(request, object_id)
+
+
+def _suppression_page(request: HttpRequest, pk: str) -> HttpResponse:
+    """Say why an address gets nothing, and what may be done about it."""
+    if not allowed(request, "suppression:view"):
+        raise PermissionDenied
+    organization = organization_of(request)
+    try:
+        entry = access(Suppression.objects.select_related("list"), organization=organization, pk=pk)
+    except NotFound as error:
+        raise Http404(str(error)) from None
+    person = Subscriber.objects.for_organization(organization).filter(address_key=entry.address_key).first()
+    return render_page(
+        request,
+        "subscribers/suppression.html",
+        title=_("Suppression"),
+        entry=entry,
+        person=person,
+        is_liftable=entry.reason != SuppressionReason.COMPLAINT and allowed(request, "suppression:edit"),
+    )
+
+
+@admin_page("suppressed/add/", name="suppression_add", permission="suppression:edit")
+def suppression_add(request: HttpRequest) -> HttpResponse:
+    """Add an address by hand."""
+    organization = organization_of(request)
+    initial = {"email": request.GET.get("email", "")}
+    form = SuppressionForm(request.POST or None, organization=organization, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            suppress_by_hand(
+                organization=organization,
+                email=data["email"],
+                scope=data["scope"],
+                note=data["note"],
+                list_id=data["list"].pk if data["list"] else None,
+                actor=user_of(request),
+            )
+        except InvalidInput as error:
+            form.add_error("list" if data["scope"] == "list" and not data["list"] else "email", str(error))
+        else:
+            messages.success(request, _("Nothing goes to %(email)s any more.") % {"email": data["email"]})
+            return redirect("admin:subscribers_suppression_changelist")
+    return render_page(request, "subscribers/suppression_add.html", title=_("Never mail an address"), form=form)
+
+
+@admin_page("suppressed/<int:pk>/lift/", name="suppression_lift", permission="suppression:edit")
+@require_POST
+def suppression_lift(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take an address off the list."""
+    entry = access(Suppression.objects, organization=organization_of(request), pk=pk)
+    try:
+        lift_suppression(suppression=entry, actor=user_of(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(email)s is off the list.") % {"email": entry.address_key})
+    return redirect("admin:subscribers_suppression_changelist")
