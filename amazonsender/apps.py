@@ -1,4 +1,5 @@
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 from django.db.models.signals import post_migrate
 
@@ -18,7 +19,9 @@ class ProjectConfig(AppConfig):
     def ready(self) -> None:
         from amazonsender import checks, periodic  # noqa: F401 - registers the system checks
         from amazonsender.core import task_logging  # noqa: F401 - connects to Celery's signals
+        from amazonsender.core.error_reports import start_error_reports
         from amazonsender.core.logging import configure_structlog
 
         configure_structlog()
+        start_error_reports(dsn=settings.SENTRY_DSN, environment=settings.ENVIRONMENT)
         post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from amazonsender import sidebar  # noqa: F401 - registers what it shows
 from amazonsender.core.throttle import seconds_to_wait, too_many_requests
 from amazonsender.navigation import jump_results
 from organizations.admin.base import OrganizationAdmin

@@ -1,0 +1,55 @@
+import pytest
+from celery import shared_task
+from django.db import transaction
+from kombu.exceptions import OperationalError
+from structlog.testing import capture_logs
+
+from amazonsender.core.enqueue import enqueue
+
+
+@shared_task(name="tests.woken")
+def woken(mailout_id: int) -> None: ...
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(woken, "apply_async", lambda args, **options: calls.append((args, options)))
+    return calls
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_woken_only_after_the_commit(published: list[tuple[object, ...]]) -> None:
+    with transaction.atomic():
+        enqueue(woken, 7, countdown=1.5)
+        assert published == []
+
+    ((args, options),) = published
+    assert args == (7,)
+    assert options["countdown"] == 1.5  # type: ignore[index]
+    assert options["retry"] is False  # type: ignore[index]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_wakes_nobody(published: list[tuple[object, ...]]) -> None:
+    with transaction.atomic():
+        enqueue(woken, 7)
+        transaction.set_rollback(True)
+
+    assert published == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError("down"), ConnectionRefusedError("down")])
+def test_a_broker_that_is_down_is_logged_and_not_the_callers_problem(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(woken, "apply_async", refuse)
+
+    with capture_logs() as events:
+        enqueue(woken, 7)
+
+    assert [(event["event"], event["log_level"]) for event in events] == [("enqueue.broker_unreachable", "warning")]
