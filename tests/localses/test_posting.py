@@ -39,7 +39,7 @@ def test_an_endpoint_without_tls_behind_https_is_to_be_tried_again(listener: Sub
 
 
 @contextmanager
-def one_answer_per_connection() -> Iterator[tuple[str, list[bytes]]]:
+def one_answer_per_connection(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
     """Answer once on each connection and close it, without having said so."""
     seen: list[bytes] = []
     server = socket.create_server(("127.0.0.1", 0))
@@ -55,7 +55,7 @@ def one_answer_per_connection() -> Iterator[tuple[str, list[bytes]]]:
                 while b"hello" not in data:
                     data += connection.recv(65536)
                 seen.append(data)
-                connection.sendall(OK)
+                connection.sendall(answer)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -68,7 +68,7 @@ def one_answer_per_connection() -> Iterator[tuple[str, list[bytes]]]:
 def test_a_kept_connection_that_was_closed_is_replaced() -> None:
     poster = Poster()
 
-    with one_answer_per_connection() as (url, seen):
+    with one_answer_per_connection(OK) as (url, seen):
         assert [poster.deliver(post(url)) for _ in range(3)] == [True, True, True]
 
     assert len(seen) == 3
@@ -79,3 +79,26 @@ def test_a_kept_connection_is_used_again(listener: Subscriber) -> None:
 
     assert [poster.deliver(post(f"{listener.url}/a")) for _ in range(3)] == [True, True, True]
     assert len(listener.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "final"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ncut short", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", False),
+        (b"hello?\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_whatever_form_an_answer_has_its_status_counts(answer: bytes, final: bool) -> None:
+    poster = Poster()
+
+    with one_answer_per_connection(answer) as (url, seen):
+        assert [poster.deliver(post(url)) for _ in range(2)] == [final, final]
+
+    assert len(seen) == 2
