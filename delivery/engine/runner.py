@@ -102,7 +102,8 @@ class AccountRunner:
     def step(self, connection: Connection, *, is_stopping: bool) -> Connection:
         """Settle and arm once. Returns the connection to go on with: a new one when the old one broke."""
         finished, self._finished = self._finished, []
-        self._signals.obey(connection, finished)
+        if self._signals.obey(connection, finished):
+            self._drop_grant(connection)
         plan = None if is_stopping else self._plan(connection)
         self.has_progressed = bool(finished) or plan is not None
         if not self.has_progressed:
@@ -219,8 +220,7 @@ class AccountRunner:
         if batch.is_dry_run:
             return limiter.unlimited_grant(limiter.MAX_ENTRIES)
         if self._grant is not None and self._grant.is_void:
-            limiter.give_back(connection, self._grant)
-            self._grant = None
+            self._drop_grant(connection)
         if self._grant is None:
             remaining = batch.hi - batch.armed_to
             wanted = remaining if batch.rate_limit else max(remaining, LARGEST_READ * 10)
@@ -248,6 +248,9 @@ class AccountRunner:
             release_batch(connection, batch)
         self._batches.clear()
         self._stalled.clear()
+        self._drop_grant(connection)
+
+    def _drop_grant(self, connection: Connection) -> None:
         if self._grant is not None:
             limiter.give_back(connection, self._grant)
             self._grant = None

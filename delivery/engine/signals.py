@@ -33,18 +33,19 @@ class SignalWatch:
         self.account_id = account_id
         self._reset_at = 0.0
 
-    def obey(self, connection: Connection, finished: list[Call]) -> None:
-        """Short statements of their own, before anything new is armed."""
+    def obey(self, connection: Connection, finished: list[Call]) -> bool:
+        """Short statements of their own, before anything new is armed. True when a grant in hand is worth nothing now."""
         if self.account_id == 0:
-            return
+            return False
         signals = {}
-        answered = False
+        answered = has_trouble = False
         for call in finished:
             result = call.result
             if result is None:
                 continue
             if any(entry.outcome == Outcome.AMBIGUOUS for entry in result.entries):
                 limiter.note_call(connection, self.account_id, is_ambiguous=True)
+                has_trouble = True
             elif result.signal != Signal.UNREACHABLE:
                 answered = True
             if result.signal is not None:
@@ -54,6 +55,7 @@ class SignalWatch:
             limiter.note_call(connection, self.account_id, is_ambiguous=False)
         for signal, detail in signals.items():
             self._obey(connection, signal, detail)
+        return has_trouble or bool(signals)
 
     def _obey(self, connection: Connection, signal: Signal, detail: str) -> None:
         logger.warning("delivery.signal", account=self.account_id, signal=signal, detail=detail[:300])

@@ -1,0 +1,211 @@
+"""What becomes of people when the provider does anything but accept."""
+
+from __future__ import annotations
+
+import pytest
+
+from delivery.engine import limiter
+from delivery.engine.database import Connection
+from delivery.engine.settling import MAX_ATTEMPTS, backoff_seconds
+from delivery.engine.ticking import tick
+from delivery.models import AccountPace, Message, MessageBatch, MessageState, ParkReason
+from delivery.providers.base import CallResult, Entry, EntryResult, Outcome, Signal
+from delivery.selectors.progress import mailout_progress
+from tests.delivery.engine.world import World, accept
+
+
+def all_alike(outcome: Outcome, error: str, signal: Signal | None = None) -> object:
+    return lambda entries: CallResult([EntryResult(outcome, "", error)] * len(entries), signal)
+
+
+def make_due(raw: Connection) -> None:
+    raw.execute("UPDATE delivery_message_batch SET due_at = clock_timestamp() - interval '1 s' WHERE state = 0")
+
+
+def test_a_rejected_person_fails_alone_and_is_not_tried_again(world: World, raw: Connection) -> None:
+    world.add_people(5)
+
+    def reject_third(entries: list[Entry]) -> CallResult:
+        results = [
+            EntryResult(Outcome.REJECTED, "", "message_rejected: bad")
+            if entry.address == "p2@example.com"
+            else EntryResult(Outcome.ACCEPTED, "id", "")
+            for entry in entries
+        ]
+        return CallResult(results)
+
+    world.provider.answer = reject_third
+    mailout = world.launch()
+
+    world.run()
+    world.run()
+    tick(raw, slots=2)
+
+    assert all(count == 1 for count in world.provider.handed_over.values())
+    failed = Message.objects.get(mailout_id=mailout.pk, state=MessageState.FAILED)
+    assert failed.error == "message_rejected: bad"
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.failed, progress.state) == (4, 1, "finished")
+
+
+def test_throttled_people_are_tried_again_with_backoff_and_the_rate_falls_once(world: World, raw: Connection) -> None:
+    world.add_people(120)
+    answers = iter([all_alike(Outcome.RETRY, "throttled: slow down", Signal.THROTTLED)] * 3)
+    world.provider.answer = lambda entries: next(answers, accept)(entries)  # type: ignore[operator]
+    mailout = world.launch()
+
+    world.run(seconds=1)
+    retries = list(MessageBatch.objects.filter(mailout_id=mailout.pk, attempt=1).exclude(members=None))
+    assert sum(len(batch.members or []) for batch in retries) == 120
+    assert all(batch.due_at is not None for batch in retries)
+    assert AccountPace.objects.get().factor == pytest.approx(0.7)
+
+    make_due(raw)
+    world.run()
+    tick(raw, slots=2)
+
+    assert set(world.provider.handed_over.values()) == {2}
+    assert mailout_progress(mailout).sent == 120
+    assert Message.objects.filter(mailout_id=mailout.pk, attempt=1, state=MessageState.SENT).count() == 120
+
+
+def test_ambiguous_people_become_unknown_and_are_never_sent_again(world: World, raw: Connection) -> None:
+    world.add_people(50)
+    world.provider.answer = all_alike(Outcome.AMBIGUOUS, "timeout: no answer")  # type: ignore[assignment]
+    mailout = world.launch()
+
+    world.run(seconds=1)
+    world.provider.answer = accept
+    world.run(seconds=1)
+    tick(raw, slots=2)
+
+    assert set(world.provider.handed_over.values()) == {1}
+    progress = mailout_progress(mailout)
+    assert (progress.unknown, progress.waiting, progress.state) == (50, 0, "finished")
+
+
+def test_three_ambiguous_calls_in_a_row_stop_the_account_and_then_single_people_probe_it(
+    world: World, raw: Connection
+) -> None:
+    world.add_people(2000)
+    world.provider.answer = all_alike(Outcome.AMBIGUOUS, "timeout: no answer")  # type: ignore[assignment]
+    mailout = world.launch()
+
+    world.run(seconds=1)
+
+    handed_over = sum(world.provider.handed_over.values())
+    assert handed_over <= 12 * 50  # the calls of one window
+    assert AccountPace.objects.get().probe_seconds > 0
+    raw.execute("UPDATE delivery_account_pace SET probe_at = clock_timestamp() - interval '1 s'")
+    world.provider.answer = accept
+    world.provider.calls.clear()
+    world.run(seconds=3)
+
+    assert len(world.provider.calls[0]) == 1
+    assert AccountPace.objects.get().probe_seconds == 0
+    assert mailout_progress(mailout).unknown == handed_over
+
+
+def test_a_call_with_too_few_results_leaves_all_its_people_unknown(world: World) -> None:
+    world.add_people(10)
+    world.provider.answer = lambda entries: CallResult([EntryResult(Outcome.ACCEPTED, "id", "")] * (len(entries) - 1))
+    mailout = world.launch()
+
+    world.run(seconds=1)
+
+    assert mailout_progress(mailout).unknown == 10
+
+
+def test_an_adapter_that_raises_leaves_its_people_unknown(world: World) -> None:
+    world.add_people(3)
+
+    def explode(_entries: list[Entry]) -> CallResult:
+        raise RuntimeError("a bug")
+
+    world.provider.answer = explode
+    mailout = world.launch()
+
+    world.run(seconds=1)
+
+    assert mailout_progress(mailout).unknown == 3
+
+
+def test_a_whole_call_refused_for_one_entrys_sake_is_tried_one_by_one(world: World, raw: Connection) -> None:
+    world.add_people(20)
+
+    def refuse_the_seventh(entries: list[Entry]) -> CallResult:
+        if not any(entry.address == "p7@example.com" for entry in entries):
+            return accept(entries)
+        if len(entries) == 1:
+            return CallResult([EntryResult(Outcome.REJECTED, "", "bad_request: no")])
+        return CallResult([EntryResult(Outcome.RETRY, "", "bad_request: no")] * len(entries))
+
+    world.provider.answer = refuse_the_seventh
+    mailout = world.launch()
+
+    world.run()
+    make_due(raw)
+    world.run()
+    tick(raw, slots=2)
+
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.failed) == (19, 1)
+    assert Message.objects.get(mailout_id=mailout.pk, state=MessageState.FAILED).n == 8
+
+
+def test_somebody_who_never_gets_through_fails_after_the_last_attempt(world: World, raw: Connection) -> None:
+    world.add_people(1)
+    world.provider.answer = all_alike(Outcome.RETRY, "transient: again")  # type: ignore[assignment]
+    mailout = world.launch()
+
+    for _ in range(MAX_ATTEMPTS):
+        make_due(raw)
+        world.run(seconds=1)
+
+    message = Message.objects.get(mailout_id=mailout.pk)
+    assert message.state == MessageState.FAILED
+    assert message.error == f"gave up after {MAX_ATTEMPTS} attempts: transient: again"
+    assert world.provider.handed_over["p0@example.com"] == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("signal", "reason"),
+    [
+        (Signal.ACCOUNT_PAUSED, ParkReason.PAUSED),
+        (Signal.ACCOUNT_SUSPENDED, ParkReason.SUSPENDED),
+        (Signal.SENDER_NOT_VERIFIED, ParkReason.SENDER),
+        (Signal.MISCONFIGURED, ParkReason.MISCONFIGURED),
+        (Signal.UNREACHABLE, ParkReason.OUTAGE),
+        (Signal.QUOTA_EXCEEDED, ParkReason.QUOTA),
+    ],
+)
+def test_what_an_answer_says_about_the_account_parks_it_and_nobody_fails(
+    world: World, signal: Signal, reason: ParkReason
+) -> None:
+    world.add_people(1500)
+    world.provider.answer = all_alike(Outcome.RETRY, "account: stopped", signal)  # type: ignore[assignment]
+    mailout = world.launch()
+
+    world.run(seconds=1)
+
+    assert AccountPace.objects.get().parked_reason == reason
+    assert sum(world.provider.handed_over.values()) <= 12 * 50
+    progress = mailout_progress(mailout)
+    assert (progress.failed, progress.unknown, progress.waiting) == (0, 0, 1500)
+    assert progress.parked_reason == reason
+
+
+def test_backoff_grows_and_stays_within_its_bounds() -> None:
+    assert 1.0 <= backoff_seconds(0) <= 2.0
+    assert 450.0 <= backoff_seconds(30) <= 900.0
+
+
+def test_a_parked_account_grants_nothing_until_its_time_has_come(world: World, raw: Connection) -> None:
+    limiter.park(raw, world.account.pk, ParkReason.OUTAGE, seconds=60)
+    refused = limiter.take(raw, world.account.pk, lane=2, wanted=10)
+    raw.execute("UPDATE delivery_account_pace SET parked_until = clock_timestamp() - interval '1 s'")
+    granted = limiter.take(raw, world.account.pk, lane=2, wanted=10)
+
+    assert isinstance(refused, limiter.Refusal)
+    assert refused.reason == ParkReason.OUTAGE
+    assert isinstance(granted, limiter.Grant)
