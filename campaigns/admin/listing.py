@@ -128,7 +128,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "campaigns/new.html",
         title=_("New campaign"),
         status=422 if refusal else 200,
-        templates=Template.objects.for_organization(organization).filter(is_archived=False).order_by("pk"),
+        layouts=Template.objects.for_organization(organization).filter(is_archived=False).order_by("pk"),
         refusal=refusal,
         form=form,
         formats=ContentFormat.choices,

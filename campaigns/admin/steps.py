@@ -53,7 +53,7 @@ def content(request: HttpRequest, pk: int) -> HttpResponse:
         return {
             "problems": describe_problems(check.composition, check.findings),
             "formats": ContentFormat.choices,
-            "templates": Template.objects.for_organization(campaign.organization).filter(offered).order_by("name"),
+            "layouts": Template.objects.for_organization(campaign.organization).filter(offered).order_by("name"),
             "attributes": AttributeDefinition.objects.for_organization(campaign.organization).order_by("key")[:40],
             **preview_context(request, campaign),
         }

@@ -44,7 +44,7 @@ def templates(request: HttpRequest) -> HttpResponse:
         request,
         "campaigns/templates/list.html",
         title=_("Templates"),
-        templates=[
+        layouts=[
             (template, when_words(template.updated_at))
             for template in shown.filter(is_archived=is_archive).order_by("pk")
         ],

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import pytest
+
+from amazonsender.core.errors import Conflict, InvalidInput
+from campaigns.models import Campaign, ContentFormat, Template, TemplateVersion
+from campaigns.selectors.content import compose_email
+from campaigns.services.reviewing import check_content
+from campaigns.services.templates import create_template, ensure_starters, restore_version, save_template
+from organizations.models import Organization, User
+from tests.campaigns import world
+
+
+def test_the_content_goes_where_the_template_says(campaign: Campaign, template: Template) -> None:
+    campaign.template = template
+    campaign.body = "<p>One</p>\n<p>Two</p>"
+
+    composed = compose_email(campaign)
+
+    assert composed.source.html == world.FRAME.replace("{{ content }}", campaign.body)
+    assert (composed.first_line, composed.lines, composed.template_name) == (4, 2, "Frame")
+
+
+def test_a_finding_is_placed_in_the_authors_lines_and_not_in_the_whole_document(
+    campaign: Campaign, template: Template
+) -> None:
+    campaign.template = template
+    campaign.body = "<p>One</p>\n<p>{{ fist_name }}</p>"
+
+    check = check_content(campaign)
+
+    finding = next(finding for finding in check.findings if "fist_name" in finding.message)
+    assert finding.line == 5
+    assert check.composition.author_line(finding) == 2
+    assert check.composition.template_line(finding) == 0
+
+
+def test_a_finding_in_the_template_is_said_to_be_there(campaign: Campaign, acme: Organization) -> None:
+    html = "<!doctype html><html><body>\n{{ content }}\n<p>{{ fist_name }}</p></body></html>"
+    campaign.template = create_template(organization=acme, name="Wrong", html=html)
+    campaign.body = "<p>One</p>\n<p>Two</p>\n<p>Three</p>"
+
+    check = check_content(campaign)
+
+    finding = next(finding for finding in check.findings if "fist_name" in finding.message)
+    assert check.composition.author_line(finding) == 0
+    assert check.composition.template_line(finding) == 3
+
+
+def test_the_newest_version_is_used(campaign: Campaign, template: Template, alice: User) -> None:
+    campaign.template = template
+    save_template(
+        template=template,
+        name="Frame",
+        description="",
+        html="<!doctype html><html><body>new {{ content }}</body></html>",
+        number=1,
+        actor=alice,
+    )
+
+    assert compose_email(campaign).source.html.startswith("<!doctype html><html><body>new <p>")
+
+
+def test_without_a_template_the_content_gets_a_bare_document(campaign: Campaign) -> None:
+    composed = compose_email(campaign)
+
+    assert composed.source.html.startswith('<!doctype html>\n<html lang="en">')
+    assert composed.first_line == 3
+    assert campaign.body in composed.source.html
+
+
+def test_a_whole_document_is_not_put_into_another(campaign: Campaign, template: Template) -> None:
+    campaign.template = template
+    campaign.body = "<!DOCTYPE html><html><body>all mine</body></html>"
+
+    composed = compose_email(campaign)
+
+    assert composed.source.html == campaign.body
+    assert composed.template_name == ""
+
+
+def test_markdown_becomes_html_and_keeps_its_liquid(campaign: Campaign, template: Template) -> None:
+    campaign.template = template
+    campaign.format = ContentFormat.MARKDOWN
+    campaign.body = '# Hello\n\nDear {{ first_name | default: "you" }}, *this* is it.'
+
+    html = compose_email(campaign).source.html
+
+    assert "<h1>Hello</h1>" in html
+    assert '{{ first_name | default: "you" }}' in html
+    assert "<em>this</em>" in html
+
+
+def test_an_empty_campaign_has_nothing_to_say_yet(campaign: Campaign) -> None:
+    campaign.subject = campaign.body = ""
+
+    assert check_content(campaign).findings == []
+
+
+def test_both_starters_compile_without_a_remark(campaign: Campaign, acme: Organization) -> None:
+    for starter in ensure_starters(acme):
+        campaign.template = starter
+
+        check = check_content(campaign)
+
+        assert check.findings == []
+        assert check.compilation is not None
+
+
+def test_the_starters_are_made_once(acme: Organization) -> None:
+    ensure_starters(acme)
+    ensure_starters(acme)
+
+    assert sorted(Template.objects.values_list("name", flat=True)) == ["Letter", "Newsletter"]
+
+
+@pytest.mark.parametrize("html", ["<p>no region</p>", "{{ content }} {{content}}"])
+def test_a_template_names_its_region_exactly_once(acme: Organization, html: str) -> None:
+    with pytest.raises(InvalidInput, match="Write {{ content }}"):
+        create_template(organization=acme, name="Wrong", html=html)
+
+    assert not Template.objects.exists()
+
+
+def test_a_changed_template_gets_a_version_and_an_unchanged_one_does_not(template: Template, alice: User) -> None:
+    def save(html: str, number: int) -> TemplateVersion:
+        return save_template(template=template, name="Frame", description="", html=html, number=number, actor=alice)
+
+    assert save(world.FRAME, 1).number == 1
+    assert save(f"{world.FRAME}<!-- 2 -->", 1).number == 2
+    assert template.versions.count() == 2
+
+
+def test_two_people_cannot_save_over_each_others_template(template: Template, alice: User, bob: User) -> None:
+    save_template(
+        template=template, name="Frame", description="", html=f"{world.FRAME}<!-- a -->", number=1, actor=alice
+    )
+
+    with pytest.raises(Conflict, match="Alice saved another version"):
+        save_template(
+            template=template, name="Frame", description="", html=f"{world.FRAME}<!-- b -->", number=1, actor=bob
+        )
+
+    assert template.versions.count() == 2
+
+
+def test_an_old_version_comes_back_as_a_new_one(template: Template, alice: User) -> None:
+    save_template(
+        template=template, name="Frame", description="", html=f"{world.FRAME}<!-- a -->", number=1, actor=alice
+    )
+
+    made = restore_version(version=template.versions.get(number=1), actor=alice)
+
+    assert (made.number, made.html) == (3, world.FRAME)
+
+
+def test_two_templates_cannot_have_one_name(acme: Organization, template: Template) -> None:
+    with pytest.raises(Conflict, match="already"):
+        create_template(organization=acme, name="Frame", html=world.FRAME)
