@@ -48,3 +48,7 @@ _alarm = _Alarm()
 def wake_processor() -> None:
     """Have the inbox processed soon; cheap enough to be called after each stored message."""
     _alarm.set()
+
+
+# Whatever a lost wake-up or a restarted broker left behind.
+PERIODIC = {"delivery: process the inbox": ("delivery.tasks.process_inbox", 5)}

@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 NAME = "bench_events"
 PEOPLE_PER_DOMAIN = 50
-BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36"
+BROWSER = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36"
+)
 
 
 def main() -> None:
@@ -92,7 +94,10 @@ def make_ledger(people: int) -> int:
         frozen_at=timezone.now(),
     )
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO subscribers_domain (name) SELECT 'd' || g || '.example.com' FROM generate_series(1, %s) g", [people // PEOPLE_PER_DOMAIN + 1])
+        cursor.execute(
+            "INSERT INTO subscribers_domain (name) SELECT 'd' || g || '.example.com' FROM generate_series(1, %s) g",
+            [people // PEOPLE_PER_DOMAIN + 1],
+        )
         cursor.execute(
             """
             INSERT INTO subscribers_subscriber (organization_id, email, address_key, domain_id, first_name, last_name, locale,
@@ -131,12 +136,20 @@ def make_events(mailout_id: int, people: int, count: int) -> list[tuple[str, byt
         at = start + timedelta(milliseconds=rng.randint(0, 3_600_000))
         kind = rng.random()
         if kind < 0.25:
-            act = write_act(type_=EventType.OPENED, mailout_id=mailout_id, n=n, at=at, ip="198.51.100.0", user_agent=BROWSER)
+            act = write_act(
+                type_=EventType.OPENED, mailout_id=mailout_id, n=n, at=at, ip="198.51.100.0", user_agent=BROWSER
+            )
             made.append(("reader", act))
         elif kind < 0.30:
             link_no = rng.randint(1, 20)
             act = write_act(
-                type_=EventType.CLICKED, mailout_id=mailout_id, n=n, at=at, ip="198.51.100.0", user_agent=BROWSER, link_no=link_no
+                type_=EventType.CLICKED,
+                mailout_id=mailout_id,
+                n=n,
+                at=at,
+                ip="198.51.100.0",
+                user_agent=BROWSER,
+                link_no=link_no,
             )
             made.append(("reader", act))
         else:
@@ -216,15 +229,38 @@ def bench_webhook(count: int) -> dict[str, Any]:
     signer = Signer()
     certificate = folder / "certificate.pem"
     certificate.write_bytes(signer.certificate_pem)
-    SendingAccount.objects.create(organization=Organization.objects.get(), name="Bench", is_local=True, topic_arns=[topic])
+    SendingAccount.objects.create(
+        organization=Organization.objects.get(), name="Bench", is_local=True, topic_arns=[topic]
+    )
     document = json.dumps(event("delivery", mailout_id=7, n=1))
     bodies = [signer.notification(document, topic=topic, message_id=f"bench-{number}") for number in range(count)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"LOCALSES_URL": "http://127.0.0.1:1", "LOCALSES_CERTIFICATE": str(certificate), "DB_POOL": "0"}
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--blocking-threads", "4", "--no-ws", "--log-level", "warning", "amazonsender.wsgi:application"]
+    environment = os.environ | {
+        "LOCALSES_URL": "http://127.0.0.1:1",
+        "LOCALSES_CERTIFICATE": str(certificate),
+        "DB_POOL": "0",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "4",
+        "--no-ws",
+        "--log-level",
+        "warning",
+        "amazonsender.wsgi:application",
+    ]
     server = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         for _ in range(100):

@@ -36,6 +36,7 @@ class Amazon:
         self.fetched: list[CertificateAddress] = []
         self.confirmed: list[tuple[Any, ...]] = []
         self.error: Exception | None = None
+        self.alarm = Mock()
 
     def fetch(self, address: CertificateAddress) -> bytes:
         self.fetched.append(address)
@@ -61,7 +62,7 @@ def amazon(monkeypatch: pytest.MonkeyPatch) -> Amazon:
     monkeypatch.setattr(receiving, "certificates", Certificates(amazon.fetch))
     monkeypatch.setattr(receiving, "topics", Topics())
     monkeypatch.setattr(receiving, "SnsTopics", Api)
-    monkeypatch.setattr(views, "wake_processor", Mock())
+    monkeypatch.setattr(views, "wake_processor", amazon.alarm)
     return amazon
 
 
@@ -99,7 +100,7 @@ def test_a_genuine_message_is_stored_raw_and_answered(
 
     stored = Inbox.objects.get()
     assert (stored.source, bytes(stored.body)) == ("ses", body)
-    views.wake_processor.assert_called_once_with()
+    amazon.alarm.assert_called_once_with()
 
 
 def test_a_repeated_message_is_stored_once_and_answered_alike(amazon: Amazon, account: SendingAccount) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -48,7 +49,7 @@ def add_message(
     **fields: object,
 ) -> None:
     """One message; its address hash is that of the subscriber's address now."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "mailout_id": mailout.pk,
         "n": n,
         "subscriber_id": subscriber.pk if subscriber else 0,
@@ -64,7 +65,7 @@ def add_message(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO delivery_message ({names}, address_hash) VALUES ({marks}, hashtext(%s))",
-            [*values.values(), subscriber.address_key if subscriber else ""],
+            [*list(values.values()), subscriber.address_key if subscriber else ""],
         )
 
 

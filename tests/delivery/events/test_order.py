@@ -65,8 +65,8 @@ def story(rng: random.Random, mailout: Mailout) -> list[Any]:
             "open",
         ]
         for name in rng.sample(names, rng.randint(1, 5)):
-            at = (START + timedelta(seconds=rng.randint(0, 7200))).isoformat()
-            body = {} if name in ("send", "rendering_failure") else {"timestamp": at}
+            moment = START + timedelta(seconds=rng.randint(0, 7200))
+            body = {} if name in ("send", "rendering_failure") else {"timestamp": moment.isoformat()}
             acts.append(event(name, mailout_id=mailout.pk, n=n, to=f"p{n}@example.com", body=body))
         for _ in range(rng.randint(0, 3)):
             clicks = rng.choice([1, 1, 2, 9])  # nine at once: a scanner

@@ -21,6 +21,7 @@ from delivery.models import (
     StatHour,
 )
 from delivery.services.events import process_inbox, processing
+from delivery.services.events.applying import apply_events
 from organizations.models import Organization
 from subscribers.models import Engagement, Subscriber, SubscriberStatus, Suppression
 from tests.delivery.events.mailouts import SENT_AT, add_batch, add_message, make_mailout, make_subscriber
@@ -484,7 +485,6 @@ def test_the_notice_that_a_topic_was_validated_is_dropped() -> None:
 def test_a_message_that_fails_again_and_again_is_buried_and_the_others_go_on(
     letter: Mailout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply_events = processing.apply_events
 
     def explode(events: Any) -> Any:
         if any(found.type == EventType.COMPLAINED for found in events):

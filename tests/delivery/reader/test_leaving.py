@@ -200,7 +200,7 @@ def test_it_was_a_mistake(letter: Letter) -> None:
 
     assert state(letter) == "subscribed"
     assert "Saved." in page
-    assert ConsentRecord.objects.order_by("-id").first().action == "opt_in"
+    assert ConsentRecord.objects.latest("id").action == "opt_in"
 
 
 def test_who_complained_cannot_come_back_here(letter: Letter) -> None:

@@ -18,8 +18,8 @@ from tests.delivery.reader.conftest import BROWSER, Letter
 pytestmark = pytest.mark.django_db
 
 
-def get(path: str, agent: str = BROWSER, **headers: str) -> object:
-    return Client().get(path, headers={"User-Agent": agent}, REMOTE_ADDR="198.51.100.77", **headers)
+def get(path: str, agent: str = BROWSER) -> object:
+    return Client().get(path, headers={"User-Agent": agent}, REMOTE_ADDR="198.51.100.77")
 
 
 def test_loading_the_picture_counts_an_open_and_keeps_a_truncated_address(letter: Letter) -> None:
