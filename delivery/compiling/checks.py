@@ -12,17 +12,15 @@ from liquid.exceptions import LiquidError
 from delivery.compiling.contract import EmailSource, Schema
 from delivery.compiling.language import (
     AUTHOR,
-    Piece,
     Reference,
-    error_position,
     filter_names,
     output_tokens,
     read_expression,
     references,
-    split_source,
     tag_tokens,
 )
 from delivery.compiling.report import Report
+from delivery.compiling.sources import Piece, error_position, split_source
 from delivery.compiling.variables import FIELDS, ORGANIZATION, URLS
 
 MAX_SOURCE_BYTES: Final = 1_000_000

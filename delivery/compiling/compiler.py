@@ -30,7 +30,6 @@ from delivery.compiling.escaping import ESCAPES, RESERVED, TRACK, break_written_
 from delivery.compiling.footer import html_footer, preheader_html, text_footer
 from delivery.compiling.handlebars import HandlebarsError, substitute
 from delivery.compiling.htmlpart import HtmlPart, close_captures, piece_item
-from delivery.compiling.language import Piece
 from delivery.compiling.links import LinkTable
 from delivery.compiling.parts import Item, constant, merge_constants
 from delivery.compiling.plaintext import derive_text
@@ -38,7 +37,8 @@ from delivery.compiling.positions import check_balance, check_positions
 from delivery.compiling.program import VERSION, Program
 from delivery.compiling.report import Report
 from delivery.compiling.samples import sample_people
-from delivery.compiling.variables import urls_for
+from delivery.compiling.sources import Piece
+from delivery.compiling.variables import Person, urls_for
 
 _SAMPLE_TOKENS = Tokens("T" * 40, "M" * 40)
 
@@ -195,26 +195,38 @@ class _Compiler:
     def _check_result(self, payload: dict[str, object]) -> int:
         """Fill the email in for sample people, once as we do and once as SES does; return the HTML's size."""
         program = Program.load(payload, sign_remainder=lambda *_: "S" * 22)
-        size = 0
-        for person in sample_people(self._schema):
+        people = sample_people(self._schema)
+        sizes: list[int] = []
+        failure = ""
+        for person in people:
             try:
-                values = program.values(person, _SAMPLE_TOKENS)
-                meant = program.render(person, _SAMPLE_TOKENS)
-                templates = (program.ses_subject, program.ses_html, program.ses_text)
-                same = meant == Rendered(*(substitute(text, values) for text in templates))
+                sizes.append(self._size_for(program, person))
             except RenderError as error:
-                self._report.block(
-                    "logic_fails", "The Liquid in this email fails on sample data: {error}", error=str(error)
-                )
-                return 0
-            except HandlebarsError:
-                same = False
-            if not same:
-                self._report.block("mismatch", "The compiled email differs from what was written.")
-                return 0
-            size = max(size, len(meant.html.encode()))
-        checks.check_rendered_size(size, self._report)
-        return size
+                failure = str(error)
+        if not sizes:
+            self._report.block("logic_fails", "The Liquid in this email fails: {error}.", error=failure)
+            return 0
+        if failure:
+            self._report.add(
+                "logic_may_fail",
+                "The Liquid in this email fails for some people: {error}. They would not get it.",
+                error=failure,
+                hint="Ask first whether the value is there: {% if city %}…{% endif %}",
+            )
+        checks.check_rendered_size(sizes[0], self._report)
+        return sizes[0]
+
+    def _size_for(self, program: Program, person: Person) -> int:
+        values = program.values(person, _SAMPLE_TOKENS)
+        meant = program.render(person, _SAMPLE_TOKENS)
+        templates = (program.ses_subject, program.ses_html, program.ses_text)
+        try:
+            same = meant == Rendered(*(substitute(text, values) for text in templates))
+        except HandlebarsError:
+            same = False
+        if not same:
+            self._report.block("mismatch", "The compiled email differs from what was written.")
+        return len(meant.html.encode())
 
 
 def _harmless(items: list[Item], *, html: bool) -> list[Item]:

@@ -10,10 +10,11 @@ from typing import Final
 from delivery.compiling.contract import Footer
 from delivery.compiling.document import PLACEHOLDER, Document
 from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
-from delivery.compiling.language import BLOCK_TAGS, Piece, read_expression
+from delivery.compiling.language import BLOCK_TAGS, read_expression
 from delivery.compiling.links import LINK_ELEMENTS, link_value, read_target, split_branches
 from delivery.compiling.positions import Places, placeholders
 from delivery.compiling.report import Report
+from delivery.compiling.sources import Piece
 
 _MAX_ELEMENTS: Final = 30_000
 _MAX_DEPTH: Final = 250

@@ -18,7 +18,8 @@ import css_inline
 
 from delivery.compiling.escaping import RESERVED
 from delivery.compiling.htmlscan import Event, scan_html
-from delivery.compiling.language import Piece, read_expression
+from delivery.compiling.language import read_expression
+from delivery.compiling.sources import Piece
 
 FIRST: Final = 0x100000
 PLACEHOLDER: Final = re.compile("[\U00100000-\U0010ffff]")

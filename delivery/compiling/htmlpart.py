@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from delivery.compiling.document import Document
 from delivery.compiling.escaping import MANAGE, TRACK
 from delivery.compiling.htmlscan import Attribute, Event
-from delivery.compiling.language import Piece, read_expression
+from delivery.compiling.language import read_expression
 from delivery.compiling.links import LINK_ELEMENTS, LinkTable, link_label, link_value, read_target
 from delivery.compiling.parts import Item, constant, merge_constants, output
 from delivery.compiling.positions import Places, placeholders, value_position
 from delivery.compiling.report import Report
+from delivery.compiling.sources import Piece
 from delivery.compiling.variables import URLS
 
 

@@ -1,4 +1,4 @@
-"""The Liquid that authors may write: its tags, filters and limits, and how a source is taken apart.
+"""The Liquid that authors may write: its tags, filters and limits, and how its expressions are read.
 
 The library parses and evaluates. Tags that load other files or print HTML of their own don't exist here, and values
 are dictionaries, lists, texts and numbers only, so that there is nothing to reach through them.
@@ -6,9 +6,8 @@ are dictionaries, lists, texts and numbers only, so that there is nothing to rea
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
@@ -16,11 +15,13 @@ from liquid import BoundTemplate, Environment, RenderContext
 from liquid.builtin.expressions import FilteredExpression
 from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import StringLiteral
+from liquid.builtin.filters.misc import date as library_date
 from liquid.builtin.output import OutputNode
-from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError
+from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.filter import with_environment
 from liquid.parser import get_parser
 from liquid.stream import TokenStream
-from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
+from liquid.token import TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
 from liquid.undefined import UNDEFINED
 
 from delivery.compiling.escaping import to_text
@@ -41,11 +42,6 @@ STATEFUL_TAGS: Final = frozenset({"assign", "capture", "increment", "decrement",
 """Tags whose effect or output depends on what was rendered before them."""
 
 
-_MAX_EXPRESSION = 4_000
-_OPENING = re.compile(r"\{\{|\{%(?:-?\s{0,20}(?P<block>raw|comment|doc)\b)?")
-_BLOCK_CLOSINGS = {name: re.compile(rf"\{{%-?\s{{0,20}}end{name}\b") for name in ("raw", "comment", "doc")}
-
-
 class _Context(RenderContext):
     """A render context with a budget: a number of look-ups and a time."""
 
@@ -61,6 +57,17 @@ class _Context(RenderContext):
         if self.lookups > 200_000 or (not self.lookups % 256 and time.monotonic() > self.deadline):
             raise ResourceLimitError("the logic of this email takes too long", token=token)
         return super().get(path, token=token, default=default)
+
+
+@with_environment
+def _date(value: object, form: object, *, environment: Environment) -> str:
+    """Format a date; what is none stays as it is, and somebody without one gets an empty text."""
+    if value is None or value == "":
+        return ""
+    try:
+        return str(library_date(value, form, environment=environment))
+    except (LiquidError, ArithmeticError, ValueError, OSError):
+        return to_text(value)
 
 
 class _Template(BoundTemplate):
@@ -85,6 +92,7 @@ class Language(Environment):
         # Everything is escaped for its position anyway; doing it twice would show "&lt;" to people.
         for name in ("escape", "escape_once"):
             self.add_filter(name, to_text)
+        self.add_filter("date", _date)
 
     def parse_tokens(self, tokens: Iterable[Token]) -> BoundTemplate:
         """Parse a stream of tokens, each of which knows where in the author's source it was."""
@@ -94,68 +102,6 @@ class Language(Environment):
 
 AUTHOR: Final = Language()
 """For checking what an author wrote."""
-
-
-class Piece(NamedTuple):
-    """A stretch of a source: kind is text, output or tag.
-
-    text: the text itself, the output's expression, or the tag's expression; name: the tag's name.
-    start: where it begins in the source.
-    """
-
-    kind: str
-    text: str
-    start: int
-    name: str = ""
-
-
-def split_source(source: str) -> list[Piece]:
-    """Take a source apart. Comments vanish, raw blocks become text, `{%-` and `-%}` have had their effect.
-
-    Raises LiquidSyntaxError, whose token says where.
-    """
-    refuse_endless(source)
-    tokens = list(AUTHOR.tokenizer()(source))
-    AUTHOR.parse_tokens(tokens)
-    return list(_pieces(tokens))
-
-
-def refuse_endless(source: str) -> None:
-    """Raise LiquidSyntaxError for what is never closed: the library's patterns take quadratic time to find that out."""
-    position = 0
-    while True:
-        found = _OPENING.search(source, position)
-        if found is None:
-            return
-        name = found.group("block")
-        closing = _BLOCK_CLOSINGS[name].search(source, found.end()) if name else None
-        if name:
-            stop = closing.end() if closing else -1
-        else:
-            end = source.find("}}" if found.group().startswith("{{") else "%}", found.end())
-            stop = end + 2 if 0 <= end <= found.end() + _MAX_EXPRESSION else -1
-        if stop < 0:
-            token = Token(TOKEN_CONTENT, found.group(), found.start(), source)
-            raise LiquidSyntaxError(f"this {found.group()[:2]} is never closed", token=token)
-        position = stop
-
-
-def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
-    for index, token in enumerate(tokens):
-        following = tokens[index + 1] if index + 1 < len(tokens) else None
-        expression = following.value if following is not None and following.kind == TOKEN_EXPRESSION else ""
-        if token.kind == TOKEN_CONTENT:
-            yield Piece("text", token.value, _content_start(token))
-        elif token.kind == TOKEN_OUTPUT:
-            yield Piece("output", expression, token.start_index)
-        elif token.kind == TOKEN_TAG and token.value not in ("comment", "endcomment", "#"):
-            yield Piece("tag", expression, token.source.rfind("{%", 0, token.start_index), token.value)
-
-
-def _content_start(token: Token) -> int:
-    # A stripped or raw text begins somewhat later than its token says.
-    found = token.source.find(token.value, token.start_index)
-    return token.start_index if found < 0 else found
 
 
 class Expression(NamedTuple):
@@ -234,57 +180,3 @@ def references(template: BoundTemplate) -> list[Reference]:
 def filter_names(template: BoundTemplate) -> dict[str, int]:
     """Name to first position of each filter used."""
     return {name: spans[0].index for name, spans in template.analyze(include_partials=False).filters.items()}
-
-
-def error_position(error: LiquidError, source: str) -> int:
-    """Find the beginning of the tag or output that an error is about."""
-    start = error.token.start_index if error.token is not None else -1
-    if 0 <= start < len(source):
-        return max(source.rfind("{{", 0, start + 2), source.rfind("{%", 0, start + 2), 0)
-    # The library found the end of an expression, or of everything, too early and doesn't say where.
-    opened: list[int] = []
-    for token in AUTHOR.tokenizer()(source):
-        if token.kind == TOKEN_OUTPUT and _fails(source, token.start_index, ""):
-            return token.start_index
-        if token.kind == TOKEN_TAG:
-            begin = source.rfind("{%", 0, token.start_index)
-            if _fails(source, begin, BLOCK_TAGS.get(token.value, "")) and token.value not in BRANCH_TAGS:
-                return begin
-            if token.value in BLOCK_TAGS:
-                opened.append(begin)
-            elif token.value in BLOCK_TAGS.values() and opened:
-                opened.pop()
-    return opened[-1] if opened else len(source)
-
-
-def _fails(source: str, begin: int, end_tag: str) -> bool:
-    """Tell whether the tag at a position is wrong by itself."""
-    found = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL).match(source, begin)
-    if found is None or re.match(r"\{%-?\s*(?:end|else|elsif|when|raw|case)", found.group()):
-        return False
-    try:
-        AUTHOR.parse_tokens(AUTHOR.tokenizer()(found.group() + (f"{{% {end_tag} %}}" if end_tag else "")))
-    except LiquidError:
-        return True
-    return False
-
-
-__all__ = [
-    "AUTHOR",
-    "BLOCK_TAGS",
-    "BRANCH_TAGS",
-    "STATEFUL_TAGS",
-    "Expression",
-    "Language",
-    "LiquidError",
-    "LiquidSyntaxError",
-    "Piece",
-    "Reference",
-    "error_position",
-    "filter_names",
-    "output_tokens",
-    "read_expression",
-    "references",
-    "split_source",
-    "tag_tokens",
-]

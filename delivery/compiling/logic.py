@@ -19,8 +19,8 @@ from delivery.compiling.language import references
 from delivery.compiling.parts import Item, to_tokens
 from delivery.compiling.variables import FIELDS, URLS, WHOLE, Person, Source, attributes_of, full_name, source_of
 
-_MEMO_ENTRIES = 4_096
-_MEMO_CHARACTERS = 2_000_000
+_MEMO_ENTRIES = 2_048
+_MEMO_CHARACTERS = 400_000
 _MARKS = re.compile(rf"[{TRACK}{MANAGE}]|\b(?:{'|'.join(URLS)})\b")
 _CLOCK = re.compile(r"\b(?:now|today)\b")
 

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from delivery.compiling.document import PLACEHOLDER, Document
 from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
-from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, Piece, read_expression
+from delivery.compiling.language import BLOCK_TAGS, BRANCH_TAGS, read_expression
 from delivery.compiling.report import Report
+from delivery.compiling.sources import Piece
 from delivery.compiling.variables import URLS
 
 URL_ATTRIBUTES: Final = frozenset(

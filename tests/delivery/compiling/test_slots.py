@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.compiling import Program
@@ -69,6 +69,7 @@ PIECES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_any_constants_beside_any_slots_survive_handlebars(pieces: list[str | Slot]) -> None:
     contents: dict[tuple[object, ...], str] = {("value", 0): "}}{{s1}}", ("value", 1): "\\", ("value", 2): ""}

@@ -229,6 +229,30 @@ def test_logic_that_never_ends_or_fails_is_found_at_compile_time(html: str) -> N
     assert time.monotonic() - begin < 5
 
 
+def test_logic_that_fails_for_some_people_is_a_warning() -> None:
+    [finding] = compiled("<p>{{ 10 | divided_by: points }}</p>").findings
+
+    assert (finding.code, finding.blocking) == ("logic_may_fail", False)
+    assert finding.message == (
+        "The Liquid in this email fails for some people: divided_by: can't divide by 0. They would not get it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("2026-03-14", "14.03.2026"),
+        (None, ""),
+        ("", ""),
+        ("soon", "soon"),
+        ("9" * 30, "9" * 30),
+        ([], ""),
+    ],
+)
+def test_a_date_is_formatted_and_what_is_none_never_fails(value: object, shown: str) -> None:
+    assert body("<p>{{ city | date: '%d.%m.%Y' }}</p>", {"attributes": {"city": value}}) == f"<p>{shown}</p>"
+
+
 def test_logic_that_fails_for_one_person_fails_for_that_person_alone() -> None:
     program = loaded(compiled("<p>{% if points %}{{ 10 | divided_by: points }}{% endif %}</p>"))
 
