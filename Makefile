@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 # Extra arguments, e.g. make test ARGS="-k claim"
 ARGS ?=
-export HOST PORT FRESH EXIT
+export HOST PORT FRESH EXIT PEOPLE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import

@@ -45,7 +45,8 @@ def main(arguments: "list[str]") -> None:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Set up and run AmazonSender with nothing installed but Python.",
-        epilog=f"verbs:\n{listing}\n\nHOST=0.0.0.0 and PORT=9000 choose where the web server listens.",
+        epilog=f"verbs:\n{listing}\n\nHOST=0.0.0.0 and PORT=9000 choose where the web server "
+        "listens, PEOPLE=500 how many sample people there are.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=list(VERBS), metavar="VERB", help="what to do, see below")

@@ -33,10 +33,18 @@ def say(text: str) -> None:
 
 
 def run_demo(options: Mapping[str, str]) -> int:
-    """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account."""
+    """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account.
+
+    ``PEOPLE`` sends to another number of sample people than 10,000.
+    """
+    command = "seed_demo"
+    if people := options.get("PEOPLE", ""):
+        if not people.isdecimal():
+            raise EmbeddedError(f"PEOPLE={people} is no number.")
+        command += f" --people {people}"
     if _wants(options, "EXIT"):
-        return _run_stack(options, ["--then", "seed_demo --verify", "--exit"], sample=True)
-    return _run_stack(options, ["--then", "seed_demo"], sample=True)
+        return _run_stack(options, ["--then", f"{command} --verify", "--exit"], sample=True)
+    return _run_stack(options, ["--then", command], sample=True)
 
 
 def run_plain(options: Mapping[str, str]) -> int:

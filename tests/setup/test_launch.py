@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A clone's folder of its own, and nothing of the surroundings."""
-    for name in ("HOST", "PORT", "FRESH", "EXIT"):
+    for name in ("HOST", "PORT", "FRESH", "EXIT", "PEOPLE"):
         monkeypatch.delenv(name, raising=False)
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-test-"))
     folder.chmod(0o755)
@@ -114,6 +114,32 @@ def test_a_run_from_the_first_start_to_the_wipe(home: Home, monkeypatch: pytest.
 
     assert answer_of("wipe") == (0, f"Deleted {home.path}.\n")
     assert not home.path.exists()
+
+
+def test_a_demo_that_ends_after_its_account_succeeds_when_both_records_agree(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("PEOPLE", "150")
+    monkeypatch.setenv("EXIT", "1")
+    monkeypatch.setenv("FRESH", "1")
+
+    code, output = answer_of("demo")
+
+    assert code == 0, output
+    assert re.search(r"^candidates +150$", output, re.MULTILINE)
+    sent = re.search(r"^ +sent +(\d+)$", output, re.MULTILINE)
+    assert sent
+    assert f"person by person: {sent.group(1)} sent, {sent.group(1)} accepted." in output
+
+
+def test_a_number_of_people_that_is_none_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PEOPLE", "many")
+
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "PEOPLE=many is no number.\n"
 
 
 def _web_of(pid: int) -> psutil.Process:

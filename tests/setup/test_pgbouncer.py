@@ -77,4 +77,4 @@ def test_the_product_works_behind_pgbouncers_transaction_mode(pgbouncer: str) ->
         # PgBouncer keeps its server connections open after the run.
         direct.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(f"test_{DATABASE}")))
 
-    assert result.returncode == 0, result.stdout[-4000:]
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
