@@ -65,6 +65,8 @@ _SENTENCES = (
     "Nobody could say when the custom began, but everybody knew exactly how it was done and who had done it wrong.",
     "On the way back the light had changed, the ferry was late, and we understood what the old man had meant by enough.",
     "We have put the long version, with all the photographs and a map to print, on our pages for you to read tonight.",
+    "What we brought home fits in a coat pocket: a pressed leaf, a bill for two coffees and an address on a napkin.",
+    "Ask for Teresa, say that we sent you, and do not be in a hurry, because the door opens from the inside only.",
     "The recipe is older than the house, the house is older than the street, and the street has just been renamed.",
 )
 

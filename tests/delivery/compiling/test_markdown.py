@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.compiling import markdown_to_html
+from delivery.compiling import markdown, markdown_to_html
 from tests.delivery.compiling.emails import body
 
 
@@ -40,6 +40,12 @@ def test_a_table_cell_and_an_address_keep_their_liquid() -> None:
 
     assert "<td>{{ x }}</td>" in converted
     assert 'href="https://a.example/{{ code | upcase }}"' in converted
+
+
+def test_more_liquid_than_can_be_protected_stays_in_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "_MOST", 0)
+
+    assert markdown_to_html("{{ a }} {{ b }}") == "<p>{{ a }} {{ b }}</p>\n"
 
 
 def test_converted_markdown_compiles_with_its_logic() -> None:
