@@ -32,7 +32,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], object], *, within: float = 15.0) -> None:
+def wait_until(condition: Callable[[], object], *, within: float = 30.0) -> None:
     """Wait for a condition; fail when it doesn't come."""
     deadline = time.monotonic() + within
     while not condition():
@@ -100,7 +100,7 @@ def start(data: Path, port: int, **environment: str) -> Running:
         except httpx.TransportError:
             return False
 
-    wait_until(answers, within=30)
+    wait_until(answers)
     return running
 
 

@@ -99,17 +99,5 @@ def test_latency_delays_the_answer(running: Running) -> None:
     assert time.monotonic() - begun >= 0.3
 
 
-def test_fifty_emails_are_accepted_quickly(running: Running) -> None:
-    """5,000 emails a second are the goal; a loaded machine gets a fifth of that."""
-    running.settings(max_send_rate=1_000_000)
-    send(running, 50)
-
-    begun = time.monotonic()
-    for _ in range(10):
-        send(running, 50)
-
-    assert 500 / (time.monotonic() - begun) > 1000
-
-
 def test_health_answers(running: Running) -> None:
     assert running.get("/health").json() == {"status": "ok"}
