@@ -9,6 +9,7 @@ from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
@@ -65,6 +66,12 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         queryset: models.QuerySet[Any] = super().get_queryset(request)
         return queryset.filter(**{self.organization_path: organization_of(request).pk})
+
+    def get_urls(self) -> list[URLPattern]:
+        """Leave out what nothing leads to: Django's history, the old address of a row, deleting what may not go."""
+        info = f"{self.opts.app_label}_{self.opts.model_name}"
+        gone = {None, f"{info}_history"} | (set() if self.is_deletable else {f"{info}_delete"})
+        return [each for each in super().get_urls() if each.name not in gone]
 
     # ---- what a role may do --------------------------------------------------------------------------------------
 

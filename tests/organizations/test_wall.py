@@ -1,6 +1,7 @@
 """Every route and admin page, walked by those who must not come in."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.test import Client
@@ -13,11 +14,15 @@ from tests.organizations.wall import PUBLIC, SECRET, Route, arguments_of, belong
 
 ROUTES = [route for route in list_routes() if not is_public(route)]
 CATCH_ALL = "admin/(?P<url>.*)$"  # answers 404, or sends to the sign-in page
-OBJECTS = [route for route in ROUTES if route.parameters and route.pattern != CATCH_ALL]
-PAGES_WITHOUT_OBJECT = [route for route in ROUTES if not route.parameters and route.name != "admin:logout"]
+WITHOUT_OBJECT = ((), ("app_label",))
+OBJECTS = [route for route in ROUTES if route.parameters not in WITHOUT_OBJECT and route.pattern != CATCH_ALL]
+PAGES_WITHOUT_OBJECT = [
+    route for route in ROUTES if route.parameters in WITHOUT_OBJECT and route.name != "admin:logout"
+]
+ELSEWHERE = {"url": "nowhere", "app_label": "subscribers"}
 
 
-def address(route: Route, arguments: dict[str, object]) -> str:
+def address(route: Route, arguments: Mapping[str, object]) -> str:
     """Fill the pattern by hand: routes without a name can't be reversed."""
 
     def fill(match: re.Match[str]) -> str:
@@ -50,7 +55,7 @@ def test_an_anonymous_stranger_is_sent_to_the_sign_in_page(client: Client, cast:
     inside = []
 
     for route in ROUTES:
-        path = address(route, arguments_of(route, things) or {"url": "nowhere"})
+        path = address(route, arguments_of(route, things) or ELSEWHERE)
         for response in (client.get(path), client.post(path)):
             target = response.get("Location", "")
             is_sent_away = response.status_code == 302 and (target == "/admin/" or target.startswith("/admin/login/"))
@@ -81,7 +86,7 @@ def test_pages_of_another_organization_show_nothing_of_ours(mallory_client: Clie
     shown = []
 
     for route in PAGES_WITHOUT_OBJECT:
-        response = mallory_client.get(address(route, {}), {"q": SECRET[:4], "s": SECRET[:4], "term": SECRET[:4]})
+        response = mallory_client.get(address(route, ELSEWHERE), {"q": SECRET[:4], "s": SECRET[:4], "term": SECRET[:4]})
         if response.status_code not in (200, 302, 400, 403, 405) or SECRET.encode() in body(response):
             shown.append((route.pattern, response.status_code))
 

@@ -79,7 +79,7 @@ def belongings(cast: Cast) -> dict[str, Any]:
         ).pk,
         "suppression": Suppression.objects.create(organization=acme, address_key=address, source=SECRET).pk,
         "attribute": AttributeDefinition.objects.create(organization=acme, key=SECRET).pk,
-        "import": Import.objects.create(organization=acme, file_name=f"{SECRET}.csv", path="nowhere").pk,
+        "import": Import.objects.create(organization=acme, file_name=f"{SECRET}.csv", path="nowhere", state="done").pk,
         "mailout": mailout.pk,
         "campaign": campaign.pk,
     }
@@ -94,6 +94,9 @@ SUBJECTS: Final[dict[str, Arguments]] = {
     "admin/templates/": lambda of: {"pk": of["template"], "number": 1},
     "admin/messages/": lambda of: {"pk": of["mailout"], "n": 1},
     "admin/imports/": lambda of: {"pk": of["import"]},
+    "admin/audience-lists/": lambda of: {"pk": of["list"]},
+    "admin/people/": lambda of: {"pk": of["subscriber"]},
+    "admin/suppressed/": lambda of: {"pk": of["suppression"]},
     "admin/subscribers/list/": lambda of: {"object_id": of["list"], "pk": of["list"]},
     "admin/subscribers/subscriber/": lambda of: {"object_id": of["subscriber"], "pk": of["subscriber"]},
     "admin/subscribers/suppression/": lambda of: {"object_id": of["suppression"], "pk": of["suppression"]},
@@ -113,7 +116,7 @@ PUBLIC: Final = frozenset(
         "webhook_ses",  # the signature is the proof
     }
 )
-PUBLIC_PREFIXES: Final = ("o/", "c/", "v/", "u/", "p/", "webhooks/", "^webhooks/")  # tokens and signatures
+PUBLIC_PREFIXES: Final = ("^o/", "^c/", "v/", "u/", "p/", "^webhooks/")  # tokens and signatures
 
 
 def is_public(route: Route) -> bool:
