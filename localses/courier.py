@@ -140,6 +140,8 @@ class Courier:
         return found
 
     def _take_posts(self, db: sqlite3.Connection) -> None:
+        if len(self._busy_posts) > WINDOW // 2:
+            return
         rows = db.execute(
             "SELECT * FROM outbox WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", (time.time(), WINDOW)
         ).fetchall()

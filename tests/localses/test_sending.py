@@ -461,13 +461,15 @@ def test_accepting_fifty_emails_costs_little(door: Door) -> None:
     """Measured 40 µs of CPU per email; ten times that would still be 2,500 a second."""
     door.desk.settings.change({"max_send_rate": 1_000_000})
     entries = [entry(f"p{number}@example.org", {"name": "x" * 500}) for number in range(50)]
+    door.clock.now += 1
     door.bulk(entries)
 
     begun = time.process_time()
-    for _ in range(10):
-        door.bulk(entries)
+    answers = [door.bulk(entries) for _ in range(10)]
+    spent = time.process_time() - begun
 
-    assert (time.process_time() - begun) / 500 < 0.0004
+    assert {status for answer in answers for status in statuses(answer[1])} == {"SUCCESS"}
+    assert spent / 500 < 0.0004
 
 
 def test_duplicates_are_counted_by_tag_and_recipient(door: Door) -> None:
