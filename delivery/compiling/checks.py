@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from liquid.exceptions import LiquidError
@@ -38,24 +38,14 @@ def check_size(source: EmailSource, report: Report) -> None:
     """Refuse what is too large to be an email."""
     size = len(source.html.encode())
     if size > MAX_SOURCE_BYTES:
-        report.block(
-            "too_large",
-            "The HTML is {size} KB; at most 1000 KB can be sent.",
-            size=str(round(size / 1000)),
-            hint="Upload pictures and link to them instead of embedding them.",
-        )
+        report.block("too_large", size=str(round(size / 1000)))
         report.raise_if_blocked()
 
 
 def check_rendered_size(size: int, report: Report) -> None:
     """Warn when Gmail would clip the email."""
     if size > CLIPPING_BYTES:
-        report.add(
-            "clipped",
-            "The email is {size} KB; Gmail cuts it off after 102 KB.",
-            size=str(round(size / 1024)),
-            hint="Shorten it, or the footer and the open pixel stay unseen.",
-        )
+        report.add("clipped", size=str(round(size / 1024)))
 
 
 def take_apart(text: str, part: str, report: Report) -> list[Piece]:
@@ -63,25 +53,12 @@ def take_apart(text: str, part: str, report: Report) -> list[Piece]:
     try:
         pieces = split_source(text)
     except LiquidError as error:
-        report.block(
-            "syntax",
-            "Liquid syntax error: {error}",
-            part=part,
-            error=str(error.message),
-            start=error_position(error, text),
-        )
+        report.block("syntax", part=part, error=str(error.message), start=error_position(error, text))
         return []
     for piece in pieces:
         found = _FOREIGN_COMMENT.search(piece.text) if piece.kind == "text" else None
         if found and "<style" not in text[max(0, piece.start - 2000) : piece.start].rpartition("</style")[2]:
-            report.add(
-                "foreign_comment",
-                "“{text}” is not a comment in Liquid and would be seen by readers.",
-                part=part,
-                start=piece.start + found.start(),
-                text=found.group()[:40],
-                hint="Write {% comment %}…{% endcomment %}.",
-            )
+            report.add("foreign_comment", part=part, start=piece.start + found.start(), text=found.group()[:40])
     return pieces
 
 
@@ -92,13 +69,7 @@ def check_language(pieces: Sequence[Piece], part: str, schema: Schema, report: R
         if piece.kind == "output":
             expression = read_expression(piece.text)
             if expression.raw and not allow_raw:
-                report.block(
-                    "raw_not_allowed",
-                    "You are not allowed to use “| raw”.",
-                    part=part,
-                    start=piece.start,
-                    hint="Take it out; the value is then shown as text.",
-                )
+                report.block("raw_not_allowed", part=part, start=piece.start)
             text = "''" if expression.literal is not None else expression.text
             tokens += output_tokens(text, text, piece.start)
             _check_own_address(piece, part, report)
@@ -109,15 +80,8 @@ def check_language(pieces: Sequence[Piece], part: str, schema: Schema, report: R
     template = AUTHOR.parse_tokens(tokens)
     for name in filter_names(template):
         if name not in AUTHOR.filters:
-            close = difflib.get_close_matches(name, AUTHOR.filters, 1)
-            report.block(
-                "unknown_filter",
-                "There is no filter “{name}”.",
-                part=part,
-                name=name,
-                start=_mention(pieces, name),
-                hint=f"Did you mean {close[0]}?" if close else "",
-            )
+            near = _nearest(name, AUTHOR.filters)
+            report.block("unknown_filter", part=part, name=name, start=_mention(pieces, name), suggestion=near)
     assigned = set(template.analyze(include_partials=False).locals)
     for reference in references(template):
         check_variable(reference, pieces, part, schema, report, assigned)
@@ -130,12 +94,7 @@ def _check_own_address(piece: Piece, part: str, report: Report) -> None:
     else:
         allowed = piece.name in ("if", "elsif", "unless")
     if not allowed and _OWN_ADDRESS.search(piece.text):
-        report.block(
-            "address_filter",
-            "unsubscribe_url, preferences_url and web_view_url can only be written out as they are.",
-            part=part,
-            start=piece.start,
-        )
+        report.block("address_filter", part=part, start=piece.start)
 
 
 def _check_own_name(piece: Piece, part: str, report: Report) -> None:
@@ -143,13 +102,7 @@ def _check_own_name(piece: Piece, part: str, report: Report) -> None:
         return
     found = _OWN_NAME.match(piece.text)
     if found and found.group(1) in _RESERVED_NAMES:
-        report.block(
-            "reserved_name",
-            "“{name}” already means something; choose another name.",
-            part=part,
-            start=piece.start,
-            name=found.group(1),
-        )
+        report.block("reserved_name", part=part, start=piece.start, name=found.group(1))
 
 
 def check_variable(
@@ -170,19 +123,15 @@ def check_variable(
             known += [*URLS, "organization"]
     if not name or name in known:
         return
-    close = difflib.get_close_matches(name, known, 1)
     shown = ".".join(
         reference.path[: len(reference.path) - len(path) + (2 if root in ("attributes", "organization") else 1)]
     )
-    report.add(
-        "unknown_variable",
-        "Nobody has “{name}”.",
-        part=part,
-        start=_mention(pieces, name),
-        name=shown,
-        hint=f"Did you mean {close[0]}?" if close else "",
-        suggestion=close[0] if close else "",
-    )
+    near = _nearest(name, known)
+    report.add("unknown_variable", part=part, start=_mention(pieces, name), name=shown, suggestion=near)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
 
 
 def _mention(pieces: Sequence[Piece], name: str) -> int:

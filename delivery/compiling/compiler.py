@@ -126,7 +126,7 @@ class _Compiler:
 
     def _prepare(self, pieces: list[Piece]) -> Document:
         if len(pieces) > MAX_PIECES:
-            self._report.block("too_much_liquid", "There are more than {most} pieces of Liquid.", most=str(MAX_PIECES))
+            self._report.block("too_much_liquid", most=str(MAX_PIECES))
             self._report.raise_if_blocked()
         document = encode(pieces, self._organization)
         events = parse(document)
@@ -138,16 +138,11 @@ class _Compiler:
         try:
             inlined = inline_styles(document, events)
         except InlineError as error:
-            self._report.block("styles", "The styles can't be inlined: {error}", error=str(error))
+            self._report.block("styles", error=str(error))
             raise CompileError(self._report.findings) from error
         moved = first_moved(document, inlined)
         if moved is not None:
-            self._report.block(
-                "moved",
-                "HTML allows no text at this place, so this Liquid would end up elsewhere.",
-                start=moved.start,
-                hint="Inside a table put it into a cell, or around whole rows.",
-            )
+            self._report.block("moved", start=moved.start)
             self._report.raise_if_blocked()
         return inlined
 
@@ -204,15 +199,10 @@ class _Compiler:
             except RenderError as error:
                 failure = str(error)
         if not sizes:
-            self._report.block("logic_fails", "The Liquid in this email fails: {error}.", error=failure)
+            self._report.block("logic_fails", error=failure)
             return 0
         if failure:
-            self._report.add(
-                "logic_may_fail",
-                "The Liquid in this email fails for some people: {error}. They would not get it.",
-                error=failure,
-                hint="Ask first whether the value is there: {% if city %}…{% endif %}",
-            )
+            self._report.add("logic_may_fail", error=failure)
         checks.check_rendered_size(sizes[0], self._report)
         return sizes[0]
 
@@ -225,7 +215,7 @@ class _Compiler:
         except HandlebarsError:
             same = False
         if not same:
-            self._report.block("mismatch", "The compiled email differs from what was written.")
+            self._report.block("mismatch")
         return len(meant.html.encode())
 
 

@@ -42,18 +42,9 @@ def check_structure(events: Sequence[Event], report: Report) -> None:
         if event.name in _FORMATTING:
             formatting += step
     if elements > _MAX_ELEMENTS:
-        report.block(
-            "too_many_elements",
-            "The HTML has {count} elements; at most {most} can be sent.",
-            count=str(elements),
-            most=str(_MAX_ELEMENTS),
-        )
+        report.block("too_many_elements", count=str(elements), most=str(_MAX_ELEMENTS))
     if deepest > _MAX_DEPTH or formatting > _MAX_OPEN_FORMATTING:
-        report.block(
-            "too_deep",
-            "Elements are nested too deeply, or many are never closed.",
-            hint="Check that every element that is opened is closed again.",
-        )
+        report.block("too_deep")
 
 
 def check_links(document: Document, events: Sequence[Event], report: Report) -> None:
@@ -80,40 +71,17 @@ def _check_link(document: Document, event: Event, attribute: Attribute, report: 
         kinds = {target.kind}
     shown = PLACEHOLDER.sub("…", value)[:80]
     if kinds & {"unsafe"}:
-        report.block(
-            "unsafe_link",
-            "The link “{url}” is not safe to send.",
-            start=start,
-            url=shown,
-            hint="Link to an address that begins with https://.",
-        )
+        report.block("unsafe_link", start=start, url=shown)
     if event.name not in LINK_ELEMENTS:
         return
     if kinds & {"variable_host", "mixed"}:
-        report.block(
-            "variable_host",
-            "In the link “{url}” the scheme and host must be written out.",
-            start=start,
-            url=shown,
-            hint="For example https://shop.example/{{ attributes.code }}.",
-        )
+        report.block("variable_host", start=start, url=shown)
     if kinds & {"relative"}:
-        report.add(
-            "relative_link",
-            "The link “{url}” leads nowhere in an email.",
-            start=start,
-            url=shown,
-            hint="Write the whole address, beginning with https://.",
-        )
+        report.add("relative_link", start=start, url=shown)
     if kinds & {"unknown_scheme"}:
-        report.add("unknown_scheme", "Most mail programs can't open “{url}”.", start=start, url=shown)
+        report.add("unknown_scheme", start=start, url=shown)
     if kinds & {"whole"}:
-        report.add(
-            "untracked_link",
-            "A link that is a variable as a whole can't be tracked.",
-            start=start,
-            hint="Write scheme and host out: https://shop.example/{{ attributes.code }}.",
-        )
+        report.add("untracked_link", start=start)
 
 
 def check_pictures(document: Document, events: Sequence[Event], report: Report) -> None:
@@ -123,16 +91,11 @@ def check_pictures(document: Document, events: Sequence[Event], report: Report) 
             continue
         start = document.source_position(event.start)
         if event.attribute("alt") is None:
-            report.add(
-                "missing_alt",
-                "A picture has no description (alt).",
-                start=start,
-                hint='Describe it, or write alt="" if it is decoration.',
-            )
+            report.add("missing_alt", start=start)
         source = event.attribute("src")
         value = link_value(document, source) if source else ""
         if not value:
-            report.add("empty_picture", "A picture has no address (src).", start=start)
+            report.add("empty_picture", start=start)
         elif not PLACEHOLDER.match(value):
             _check_picture(read_scheme(value), start, value, report)
 
@@ -144,30 +107,13 @@ def read_scheme(value: str) -> str:
 
 def _check_picture(scheme: str, start: int, value: str, report: Report) -> None:
     if scheme == "data":
-        report.block(
-            "embedded_picture",
-            "A picture is embedded in the HTML; Gmail and others don't show it.",
-            start=start,
-            hint="Upload it and link to its address.",
-        )
+        report.block("embedded_picture", start=start)
     elif scheme in ("blob", "file"):
-        report.block(
-            "local_picture",
-            "The picture “{url}” exists on your computer only.",
-            start=start,
-            url=value[:80],
-            hint="Upload it and link to its address.",
-        )
+        report.block("local_picture", start=start, url=value[:80])
     elif not scheme:
-        report.add(
-            "relative_picture",
-            "The picture “{url}” can't be found from an email.",
-            start=start,
-            url=value[:80],
-            hint="Write the whole address, beginning with https://.",
-        )
+        report.add("relative_picture", start=start, url=value[:80])
     elif scheme not in _PICTURE_SCHEMES:
-        report.block("unsafe_link", "The link “{url}” is not safe to send.", start=start, url=value[:80])
+        report.block("unsafe_link", start=start, url=value[:80])
 
 
 def missing_from_html(document: Document, events: Sequence[Event], footer: Footer) -> set[str]:

@@ -54,7 +54,7 @@ class Schema:
 class Finding:
     """One remark about an email: what, where, and what to do.
 
-    message is an English sentence, made from `code` and `params`, so that an interface can say it in another language.
+    message and hint are English sentences; `messages.say(code, params, translate)` says them in another language.
     line and column count from 1; 0 means the part as a whole. part: subject, html, text or preheader.
     """
 

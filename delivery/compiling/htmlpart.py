@@ -126,12 +126,7 @@ def close_captures(items: Sequence[Item], report: Report, part: str, *, entities
         elif item[0] == "o":
             result.append(output(item[1], "capture"))
         elif item[0] == "l" or TRACK in item[1] or MANAGE in item[1] or (entities and "<" in item[1]):
-            report.block(
-                "capture_markup",
-                "A {% capture %} block may hold only text and values.",
-                part=part,
-                hint="Use {% if %} around the markup instead.",
-            )
+            report.block("capture_markup", part=part)
         else:
             result.append(constant(html_entities.unescape(item[1]) if entities else item[1]))
     return result

@@ -97,12 +97,7 @@ def check_positions(document: Document, events: Sequence[Event], report: Report)
         place = places.find(position)
         _check_place(document, place, piece, position, report)
         if piece.kind == "output" and places.is_between_cells(position):
-            report.block(
-                "moved",
-                "HTML allows no text at this place, so this Liquid would end up elsewhere.",
-                start=piece.start,
-                hint="Inside a table put it into a cell.",
-            )
+            report.block("moved", start=piece.start)
         if piece.kind != "tag":
             continue
         if piece.name in BLOCK_TAGS:
@@ -117,72 +112,29 @@ def check_positions(document: Document, events: Sequence[Event], report: Report)
 
 def _check_place(document: Document, place: Place, piece: Piece, position: int, report: Report) -> None:
     if place.kind == "script":
-        report.block(
-            "script_slot",
-            "A script can't contain Liquid.",
-            start=piece.start,
-            hint="Mail programs don't run scripts; take it out.",
-        )
+        report.block("script_slot", start=piece.start)
     elif place.kind == "style":
-        report.block(
-            "style_slot",
-            "A <style> block can't contain Liquid.",
-            start=piece.start,
-            hint="Put the value into the style attribute of the element it is for.",
-        )
+        report.block("style_slot", start=piece.start)
     elif place.kind in ("tag", "declaration"):
-        report.block(
-            "tag_slot",
-            "Liquid can't stand between the attributes of a tag.",
-            start=piece.start,
-            hint="Put it into an attribute's quoted value, or around the whole element.",
-        )
+        report.block("tag_slot", start=piece.start)
     elif piece.kind == "output" and place.kind != "text" and read_expression(piece.text).raw:
-        report.block(
-            "raw_slot",
-            "“| raw” works only in the document's text, not in attributes.",
-            start=piece.start,
-            hint="Take “| raw” out here.",
-        )
+        report.block("raw_slot", start=piece.start)
     elif place.attribute is not None:
         _check_attribute(document, place.attribute, piece, position, report)
 
 
 def _check_attribute(document: Document, attribute: Attribute, piece: Piece, position: int, report: Report) -> None:
     if not attribute.quote:
-        report.block(
-            "unquoted_attribute",
-            "The attribute {name} needs quotation marks around its value.",
-            start=piece.start,
-            hint='Write {name}="…".',
-            name=attribute.name,
-        )
+        report.block("unquoted_attribute", start=piece.start, name=attribute.name)
     elif attribute.name.startswith("on") or attribute.name == "srcdoc":
-        report.block(
-            "event_handler",
-            "The event handler {name} can't contain Liquid.",
-            start=piece.start,
-            hint="Mail programs don't run scripts; take it out.",
-            name=attribute.name,
-        )
+        report.block("event_handler", start=piece.start, name=attribute.name)
     elif piece.kind == "output" and attribute.name in URL_ATTRIBUTES and _is_own_address(piece):
         if not is_beginning(document, document.html[attribute.start : position]):
-            report.block(
-                "address_inside",
-                "{name} can't be a part of another address: it would give the reader's key away.",
-                start=piece.start,
-                name=piece.text,
-                hint="Link to it by itself.",
-            )
+            report.block("address_inside", start=piece.start, name=piece.text)
     elif attribute.name == "style" and piece.kind == "output":
         before = PLACEHOLDER.sub("x", document.html[attribute.start : position])
         if not _CSS_VALUE.search(before):
-            report.block(
-                "css_slot",
-                "In a style attribute a variable may stand only as a property's value.",
-                start=piece.start,
-                hint='For example style="color: {{ attributes.color }}".',
-            )
+            report.block("css_slot", start=piece.start)
 
 
 def _is_own_address(piece: Piece) -> bool:
@@ -191,13 +143,7 @@ def _is_own_address(piece: Piece) -> bool:
 
 
 def _report_branch(report: Report, piece: Piece) -> None:
-    report.block(
-        "branch_context",
-        "The branches of this “{tag}” end in different places of the document.",
-        start=piece.start,
-        tag=piece.name,
-        hint="Open and close every element and attribute inside the same branch.",
-    )
+    report.block("branch_context", start=piece.start, tag=piece.name)
 
 
 def check_balance(document: Document, events: Sequence[Event], report: Report) -> None:

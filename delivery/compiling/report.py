@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from delivery.compiling.contract import CompileError, Finding
+from delivery.compiling.messages import say
 
 
 class Report:
@@ -12,31 +13,17 @@ class Report:
         self.findings: list[Finding] = []
         self._sources = sources
 
-    def add(
-        self,
-        code: str,
-        message: str,
-        *,
-        part: str = "html",
-        start: int = -1,
-        blocking: bool = False,
-        hint: str = "",
-        **params: str,
-    ) -> None:
-        """Note a finding. `{name}` in message and hint stand for params; start is an offset in the part's source."""
+    def add(self, code: str, *, part: str = "html", start: int = -1, blocking: bool = False, **params: str) -> None:
+        """Note a finding by its code in `messages`; start is an offset in the part's source."""
         line, column = line_and_column(self._sources.get(part, ""), start)
-        for name, value in params.items():
-            message = message.replace("{" + name + "}", value)
-            hint = hint.replace("{" + name + "}", value)
+        message, hint = say(code, params)
         finding = Finding(code, blocking, message, part, line, column, hint, params)
         if finding not in self.findings:
             self.findings.append(finding)
 
-    def block(
-        self, code: str, message: str, *, part: str = "html", start: int = -1, hint: str = "", **params: str
-    ) -> None:
+    def block(self, code: str, *, part: str = "html", start: int = -1, **params: str) -> None:
         """Note a finding that keeps the email from being sent."""
-        self.add(code, message, part=part, start=start, blocking=True, hint=hint, **params)
+        self.add(code, part=part, start=start, blocking=True, **params)
 
     def raise_if_blocked(self) -> None:
         """Raise CompileError when something blocks."""
