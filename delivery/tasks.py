@@ -6,25 +6,22 @@ import os
 import signal
 from contextlib import suppress
 from types import FrameType
-from typing import Any
 
 import structlog
 from billiard.process import active_children
-from celery import Task, shared_task
+from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
-from amazonsender.core.enqueue import enqueue
 from delivery.engine import home, process, ticking
 from delivery.engine.database import open_connection
 from delivery.models import SendingAccount
 from delivery.services.accounts import check_account, durability_problem
+from delivery.services.launching import wake_engine
 from delivery.services.partitions import ensure_partitions
 
 logger = structlog.get_logger(__name__)
-
-SLICE_EXPIRES_SECONDS = 5
 
 
 @shared_task(name="delivery.tasks.run_slice", ignore_result=True, acks_late=False)
@@ -38,7 +35,7 @@ def run_slice() -> None:
         if home.check_home(connection):
             return
     if loop.run_slice(slots=settings.ENGINE_SLOTS) and not process.stop_requested.is_set():
-        enqueue(_task(run_slice), expires=SLICE_EXPIRES_SECONDS)
+        wake_engine()
 
 
 @shared_task(name="delivery.tasks.tick", ignore_result=True, expires=5)
@@ -48,7 +45,7 @@ def tick() -> None:
         if home.check_home(connection):
             return
         for _ in range(ticking.tick(connection, slots=settings.ENGINE_SLOTS)):
-            wake()
+            wake_engine()
 
 
 @shared_task(name="delivery.tasks.housekeep", ignore_result=True, expires=50)
@@ -63,16 +60,6 @@ def housekeep() -> None:
         check_account(account=account, durability_problem=problem)
 
 
-def wake() -> None:
-    """Ask for an engine loop. Expires soon: a task that nobody took in time is not missed, the tick comes again."""
-    enqueue(_task(run_slice), expires=SLICE_EXPIRES_SECONDS)
-
-
-def _task(task: Any) -> Task[Any, Any]:
-    made: Task[Any, Any] = task
-    return made
-
-
 PERIODIC = {
     "delivery: tick": ("delivery.tasks.tick", 1),
     "delivery: housekeeping": ("delivery.tasks.housekeep", 60),
@@ -81,9 +68,10 @@ PERIODIC = {
 
 @worker_process_init.connect(weak=False)
 def _start_child(**_kwargs: object) -> None:
-    """A child of the prefork pool sets a flag on SIGTERM: the default would kill it with calls in flight."""
+    """A child of the prefork pool sets a flag on SIGUSR2: SIGTERM, which the pool resets to its default after this,
+    would kill it with calls in flight."""
     process.stop_requested.clear()
-    signal.signal(signal.SIGTERM, _request_stop)
+    signal.signal(signal.SIGUSR2, _request_stop)
 
 
 @worker_shutting_down.connect(weak=False)
@@ -93,7 +81,7 @@ def _stop(**_kwargs: object) -> None:
     for child in active_children():
         if child.pid is not None:
             with suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
+                os.kill(child.pid, signal.SIGUSR2)
 
 
 def _request_stop(_signal: int, _frame: FrameType | None) -> None:

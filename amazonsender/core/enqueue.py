@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from celery import Task
+from celery import Task, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -15,17 +15,20 @@ logger = structlog.get_logger(__name__)
 
 
 def enqueue(
-    task: Task[Any, Any], *args: int | str, countdown: float | None = None, expires: float | None = None
+    task: Task[Any, Any] | str, *args: int | str, countdown: float | None = None, expires: float | None = None
 ) -> None:
     """Enqueue a task after the present transaction commits; at once outside of one. Ids only.
+
+    By name where the task's module is above the caller.
 
     A broker that is down loses nothing, since the periodic tick finds due work in the database: it is logged, not raised.
     """
 
     def publish() -> None:
         try:
-            task.apply_async(args, countdown=countdown or 0.0, expires=expires or NEVER_SECONDS, retry=False)
+            signature = current_app.tasks[task] if isinstance(task, str) else task
+            signature.apply_async(args, countdown=countdown or 0.0, expires=expires or NEVER_SECONDS, retry=False)
         except (OperationalError, OSError) as error:
-            logger.warning("enqueue.broker_unreachable", task=task.name, error=str(error))
+            logger.warning("enqueue.broker_unreachable", task=str(task), error=str(error))
 
     transaction.on_commit(publish)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import NamedTuple
@@ -93,8 +93,26 @@ def quoted_mailbox(address: str) -> str:
     return quote(address, safe="@+")
 
 
+@dataclass(slots=True)
+class _Group:
+    """Entries that are to become one call, and the positions that it covers."""
+
+    lo: int
+    hi: int
+    numbers: list[int]
+    entries: list[Entry]
+
+    def halves(self, position: Callable[[int], int]) -> tuple[_Group, _Group]:
+        half = len(self.entries) // 2
+        middle = position(self.numbers[half])
+        return (
+            _Group(self.lo, middle, self.numbers[:half], self.entries[:half]),
+            _Group(middle, self.hi, self.numbers[half:], self.entries[half:]),
+        )
+
+
 class Packer:
-    """Packs people into calls for one provider."""
+    """Packs people into calls for one provider: as many as allowed, halved where a call would be too large."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
@@ -104,66 +122,49 @@ class Packer:
     ) -> Packed:
         """Build and sign calls for `people`, which cover the batch's positions from `armed_to` to `upto`."""
         size = min(entries_per_call, self.provider.limits.entries_per_call, batch.call_size or entries_per_call)
-        limit = self.provider.limits.bytes_per_call - int(getattr(email.prepared, "size", 0))
-        calls: list[Call] = []
         refused: list[Refused] = []
-        entries: list[Entry] = []
-        numbers: list[int] = []
-        room = limit
-        lo = batch.armed_to
-
-        def close(hi: int) -> None:
-            nonlocal lo, entries, numbers, room
-            if entries:
-                self._build(email, batch, lo, hi, numbers, entries, calls, refused)
-                lo, entries, numbers, room = hi, [], [], limit
-
+        entries: list[tuple[int, Entry]] = []
         for row in people:
             try:
-                entry = entry_of(email, batch, row)
+                entries.append((row[0], entry_of(email, batch, row)))
             except RenderError as error:
                 refused.append(Refused(row[0], f"render: {error}"))
+
+        def position(n: int) -> int:
+            return n if batch.members is None else batch.members.index(n, batch.armed_to)
+
+        groups = []
+        for start in range(0, len(entries), size):
+            chosen = entries[start : start + size]
+            lo = position(chosen[0][0]) if start else batch.armed_to
+            hi = position(entries[start + size][0]) if start + size < len(entries) else upto
+            groups.append(_Group(lo, hi, [n for n, _ in chosen], [entry for _, entry in chosen]))
+        calls: list[Call] = []
+        groups.reverse()
+        while groups:
+            group = groups.pop()
+            request, call_id = self._build(email, group, refused)
+            if request is None:
                 continue
-            needed = self.provider.entry_size(entry)
-            if len(entries) == size or needed > room:
-                close(self._position(batch, row[0]))
-            entries.append(entry)
-            numbers.append(row[0])
-            room -= needed
-        close(upto)
+            if request.size > self.provider.limits.bytes_per_call and len(group.entries) > 1:
+                groups.extend(reversed(group.halves(position)))
+            else:
+                calls.append(Call(call_id, batch, group.lo, group.hi, group.numbers, request))
         return Packed(calls, refused, upto)
 
-    @staticmethod
-    def _position(batch: Batch, n: int) -> int:
-        return n if batch.members is None else batch.members.index(n, batch.armed_to)
-
-    def _build(
-        self,
-        email: EngineEmail,
-        batch: Batch,
-        lo: int,
-        hi: int,
-        numbers: list[int],
-        entries: list[Entry],
-        calls: list[Call],
-        refused: list[Refused],
-    ) -> None:
+    def _build(self, email: EngineEmail, group: _Group, refused: list[Refused]) -> tuple[PreparedCall | None, UUID]:
+        """Encode a group. When one entry breaks a limit, find it, fail it alone, and go on with the others."""
         call_id = uuid4()
         try:
-            request = self.provider.build(email.prepared, entries, call_id.hex)
+            return self.provider.build(email.prepared, group.entries, call_id.hex), call_id
         except PermanentError:
-            # One entry breaks a limit: find it, fail it alone, send the others.
-            good_entries, good_numbers = [], []
-            for n, entry in zip(numbers, entries, strict=True):
+            good = []
+            for n, entry in zip(group.numbers, group.entries, strict=True):
                 try:
                     self.provider.build(email.prepared, [entry], call_id.hex)
                 except PermanentError as error:
                     refused.append(Refused(n, f"limit: {error}"))
                 else:
-                    good_entries.append(entry)
-                    good_numbers.append(n)
-            if not good_entries:
-                return
-            numbers, entries = good_numbers, good_entries
-            request = self.provider.build(email.prepared, entries, call_id.hex)
-        calls.append(Call(call_id, batch, lo, hi, numbers, request))
+                    good.append((n, entry))
+            group.numbers, group.entries = [n for n, _ in good], [entry for _, entry in good]
+            return (self.provider.build(email.prepared, group.entries, call_id.hex) if good else None), call_id

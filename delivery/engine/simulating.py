@@ -33,11 +33,8 @@ class SimulatedProvider:
     def prepare(self, email: OutgoingEmail) -> object:
         return len(email.html) + len(email.text) + len(email.subject)
 
-    def entry_size(self, entry: Entry) -> int:
-        return sum(map(len, entry.values.values())) + 200
-
     def build(self, prepared: object, entries: Sequence[Entry], call_id: str) -> SimulatedCall:
-        return SimulatedCall(len(entries), sum(map(self.entry_size, entries)))
+        return SimulatedCall(len(entries), sum(len(value) for entry in entries for value in entry.values.values()))
 
     def send(self, call: PreparedCall) -> CallResult:
         if not isinstance(call, SimulatedCall):

@@ -154,10 +154,6 @@ class Provider(Protocol):
         """Encode once what all calls of this email share. Raises PermanentError when a limit is exceeded."""
         ...
 
-    def entry_size(self, entry: Entry) -> int:
-        """Upper estimate of the bytes that this entry adds to a call."""
-        ...
-
     def build(self, prepared: object, entries: Sequence[Entry], call_id: str) -> PreparedCall:
         """Encode and sign one call; `call_id` (hex) comes back with events as tag `c`.
 

@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
+from amazonsender.core.enqueue import enqueue
 from amazonsender.core.errors import DomainError, InvalidInput
 from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
 from delivery.selectors.audience import Audience
@@ -29,6 +30,7 @@ __all__ = ["Audience", "NothingToSend", "due_in_zone", "launch_mailout", "wake_e
 logger = structlog.get_logger(__name__)
 
 BATCH_SIZE = 1000
+WAKE_EXPIRES_SECONDS = 5
 ANALYZE_FROM = 50_000  # candidates; statistics that know of the mailout help retries of scattered people
 
 
@@ -116,10 +118,11 @@ def launch_mailout(
 
 
 def wake_engine() -> None:
-    """Wake the engine's loops when the present transaction commits; the tick does it a second later otherwise."""
-    from delivery.tasks import wake
+    """Wake an engine loop when the present transaction commits; the tick does it a second later otherwise.
 
-    wake()
+    Expires soon: a task that nobody took in time is not missed.
+    """
+    enqueue("delivery.tasks.run_slice", expires=WAKE_EXPIRES_SECONDS)
 
 
 def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime | None) -> None:

@@ -89,10 +89,10 @@ def newsletter() -> EmailSource:
 <table role="presentation" class="card" width="640" cellpadding="0" cellspacing="0" border="0">
 <tr><td style="padding: 28px 40px 8px 40px" align="center">
   <a href="https://northwind.example/"><img src="https://static.northwind.example/logo.png" width="180" height="48" alt="Northwind Journal" style="border: 0"></a>
-  <p class="small">For {{{{ first_name | default: "our reader" }}}} in {{{{ city | default: "the world" }}}} &middot; <a href="{{{{ web_view_url }}}}">Read in your browser</a></p>
+  <p class="small">For {{{{ first_name | default: "reader" }}}} in {{{{ city | default: "the world" }}}} &middot; <a href="{{{{ web_view_url }}}}">Read in your browser</a></p>
 </td></tr>
 <tr><td class="story" style="padding: 8px 40px 24px 40px">
-  <p class="lead">Dear {{{{ first_name | default: "friend" }}}}, this month we went looking for people who take their time. We found ten of them, and a train.</p>
+  <p class="lead">Dear {{{{ first_name | default: "reader" }}}}, this month we went looking for people who take their time. We found ten of them, and a train.</p>
 </td></tr>
 <tr><td style="padding: 0 40px 24px 40px">
   <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background: #f7f4ee; border-radius: 8px">
@@ -100,7 +100,7 @@ def newsletter() -> EmailSource:
     <p><strong>{{{{ name }}}}</strong>, {{{{ attributes.company }}}}<br>{{{{ attributes.points }}}} points &middot; renews on {{{{ attributes.renews_on }}}} &middot; member code {{{{ attributes.code }}}}</p>
     {{% if attributes.plan == "gold" %}}<p>As a gold member you have a seat at our evening in {{{{ city }}}}. <a href="https://northwind.example/evening?plan=gold&amp;utm_source=journal">Reserve it</a></p>{{% else %}}<p>Members read without advertisements. <a href="https://northwind.example/join?utm_source=journal">Become one</a></p>{{% endif %}}
     <p>Picked for you:</p>
-    <ul>{{% for interest in attributes.interests %}}<li style="font-size: 16px; line-height: 26px">{{{{ interest | capitalize }}}}: the three best pieces of the year</li>{{% endfor %}}</ul>
+    <ul style="font-size: 16px; line-height: 26px">{{% for interest in attributes.interests %}}<li>{{{{ interest | capitalize }}}}</li>{{% endfor %}}</ul>
   </td></tr>
   </table>
 </td></tr>
@@ -154,9 +154,10 @@ def person(i: int) -> dict[str, object]:
 def _story(number: int, title: str) -> str:
     slug = title.lower().replace(" ", "-").replace("'", "")
     query = f"utm_source=journal&amp;utm_medium=email&amp;utm_content=story-{number}"
-    text = " ".join(_SENTENCES)
+    text = " ".join(_SENTENCES[(number + step) % len(_SENTENCES)] for step in range(3))
     return f"""<tr><td class="story" style="padding: 18px 40px; border-top: 1px solid #e6e0d3">
-  <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"><tr>
+  <!--[if mso]><table role="presentation" width="560" cellpadding="0" cellspacing="0" border="0"><tr><td width="200" valign="top" style="width: 200px; padding: 4px 22px 10px 0"><![endif]-->
+  <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="border-collapse: collapse; mso-table-lspace: 0pt; mso-table-rspace: 0pt"><tr>
   <td class="half" width="200" valign="top" style="padding: 4px 22px 10px 0">
     <a href="https://northwind.example/stories/{slug}?{query}"><img src="https://static.northwind.example/stories/{number}.jpg" width="200" height="150" alt="{title}" style="display: block; border: 0; border-radius: 8px"></a>
   </td>
@@ -166,4 +167,5 @@ def _story(number: int, title: str) -> str:
     <p>{text}</p>
     <p><a href="https://northwind.example/stories/{slug}/read?{query}" style="color: #b4552d">Read the story</a></p>
   </td></tr></table>
+  <!--[if mso]></td><td valign="top" style="font-family: Georgia, 'Times New Roman', serif; mso-line-height-rule: exactly"></td></tr></table><![endif]-->
 </td></tr>"""

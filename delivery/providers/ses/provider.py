@@ -32,7 +32,6 @@ from delivery.providers.ses.requests import (
     PreparedEmail,
     build_bulk,
     build_single,
-    entry_size,
     prepare_email,
 )
 from delivery.providers.ses.signing import EMPTY_PAYLOAD, RequestSigner
@@ -95,10 +94,6 @@ class SesProvider(SesAdministration):
     def prepare(self, email: OutgoingEmail) -> PreparedEmail:
         """Check, encode and hash what all calls of this email share. Raises PermanentError naming the limit."""
         return prepare_email(email)
-
-    def entry_size(self, entry: Entry) -> int:
-        """Bytes that this entry adds to a bulk call."""
-        return entry_size(entry)
 
     def build(self, prepared: object, entries: Sequence[Entry], call_id: str) -> PreparedCall:
         """Encode and sign one call: SendEmail for one entry, SendBulkEmail for several.

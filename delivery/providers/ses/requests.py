@@ -28,8 +28,6 @@ BULK_PATH = "/v2/email/outbound-bulk-emails"
 SINGLE_PATH = "/v2/email/outbound-emails"
 
 # More than the fixed text of an entry and of a header.
-ENTRY_BYTES = 220
-HEADER_BYTES = 24
 
 Json = dict[str, object]
 
@@ -91,16 +89,6 @@ def prepare_email(email: OutgoingEmail) -> PreparedEmail:
         headers=email.headers,
         header_sets=limits.HeaderSets(shared),
     )
-
-
-def entry_size(entry: Entry) -> int:
-    """Bytes that an entry adds to a bulk call, a few more at most."""
-    try:
-        data = orjson.dumps(entry.values).decode()
-        variable = orjson.dumps((entry.address, entry.tag, entry.headers, data))
-    except orjson.JSONEncodeError:
-        return ENTRY_BYTES  # building the call names the trouble
-    return ENTRY_BYTES + HEADER_BYTES * len(entry.headers) + len(variable)
 
 
 def build_bulk(email: PreparedEmail, entries: Sequence[Entry], call_id: str) -> Body:
