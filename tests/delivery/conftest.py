@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+from delivery.engine.database import Connection, open_connection
+from delivery.services.partitions import ensure_partitions
 from tests.databases import clear_tables
+from tests.delivery.engine.world import World, make_world
 
 
 @pytest.fixture
@@ -16,3 +20,17 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
         yield
         clear_tables()
         connections.close_all()
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    ensure_partitions(at=timezone.now())
+    return make_world()
+
+
+@pytest.fixture
+def raw(transactional_db: None) -> Iterator[Connection]:
+    """The engine's own connection."""
+    connection = open_connection()
+    yield connection
+    connection.close()

@@ -9,21 +9,27 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from django.utils import timezone
-
 from delivery.compiling import EmailSource
 from delivery.engine.calls import Call
 from delivery.engine.database import open_connection
 from delivery.engine.loop import EngineLoop
 from delivery.engine.runner import AccountRunner
 from delivery.engine.simulating import SimulatedProvider
-from delivery.models import AccountPace, CompiledEmail, Mailout, SendingAccount
+from delivery.models import CompiledEmail, Mailout, SendingAccount
 from delivery.providers.base import CallResult, Entry, EntryResult, Limits, Outcome, OutgoingEmail, PreparedCall
 from delivery.selectors.audience import Audience
 from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import Organization
-from subscribers.models import Domain, List, Subscriber, Subscription
+from subscribers.models import List, Subscriber, Subscription, SubscriptionState
+from tests.factories import (
+    AccountFactory,
+    DomainFactory,
+    ListFactory,
+    OrganizationFactory,
+    SubscriberFactory,
+    SubscriptionFactory,
+)
 
 Answer = Callable[[list[Entry]], CallResult]
 
@@ -73,8 +79,8 @@ class World:
     compiled: CompiledEmail
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
 
-    def add_people(self, count: int, *, start: int = 0, **fields: Any) -> list[Subscriber]:
-        domain, _made = Domain.objects.get_or_create(name="example.com")
+    def add_people(self, count: int, *, start: int = 0, **fields: Any) -> Sequence[Subscriber]:
+        domain = DomainFactory.create()
         people = Subscriber.objects.bulk_create(
             Subscriber(
                 organization=self.organization,
@@ -91,17 +97,28 @@ class World:
         )
         return people
 
+    def add_person(
+        self, name: str, *lists: List, state: str = SubscriptionState.SUBSCRIBED, **fields: Any
+    ) -> Subscriber:
+        """One person on some lists, on the first one where none are named."""
+        person = SubscriberFactory.create(organization=self.organization, email=f"{name}@example.com", **fields)
+        for chosen in lists or (self.list,):
+            SubscriptionFactory.create(subscriber=person, list=chosen, state=state)
+        return person
+
+    def add_list(self, name: str) -> List:
+        return ListFactory.create(organization=self.organization, name=name)
+
     def launch(self, key: str = "campaign:1", **options: Any) -> Mailout:
-        return launch_mailout(
-            organization=self.organization,
-            account=self.account,
-            name="Letter",
-            idempotency_key=key,
-            emails=[self.compiled],
-            audience=Audience((self.list.pk,)),
-            sender="News <news@example.com>",
-            **options,
-        )
+        wanted: dict[str, Any] = {
+            "organization": self.organization,
+            "account": self.account,
+            "name": "Letter",
+            "emails": [self.compiled],
+            "audience": Audience((self.list.pk,)),
+            "sender": "News <news@example.com>",
+        }
+        return launch_mailout(idempotency_key=key, **(wanted | options))
 
     def loop(self, *, threads: int = 4) -> EngineLoop:
         def make_runner(account_id: int, results: SimpleQueue[Call]) -> AccountRunner:
@@ -119,19 +136,14 @@ class World:
             loop.close()
 
 
-def make_world(organization: Organization) -> World:
-    organization.postal_address = "1 Main Street, Riga"
-    organization.sender_email = "news@example.com"
-    organization.save()
-    account = SendingAccount.objects.create(organization=organization, name="Test", is_local=True, calls_in_flight=4)
-    now = timezone.now()
-    AccountPace.objects.create(
-        account=account, mail_tat=now, call_tat=now, max_rate=100_000, max_calls=10_000, day_limit=10_000_000
-    )
+def make_world(organization: Organization | None = None) -> World:
+    if organization is None:
+        organization = OrganizationFactory.create(name="Acme")
+    account = AccountFactory.create(organization=organization)
     compiled = compile_and_store(
         organization=organization,
         source=EmailSource(
             subject="Hello {{ first_name }}", html="<html><body><p>Hi {{ first_name }}</p></body></html>"
         ),
     )
-    return World(organization, account, List.objects.create(organization=organization, name="News"), compiled)
+    return World(organization, account, ListFactory.create(organization=organization, name="News"), compiled)
