@@ -21,6 +21,7 @@ class AttributeAdmin(OrganizationAdmin):
 
     resource = "subscriber"
     is_deletable = True
+    uses_jquery = True  # the stock form's own scripts ask for it
     list_display = ("__str__", "key", "type")
     ordering = ("id",)
     fields = ("key", "label", "type", "choices")

@@ -192,6 +192,7 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
             headline=_headline(progress),
             left=_time_left(progress),
         )
+    people_in = run.created + run.updated + run.unchanged
     return render_page(
         request,
         "subscribers/import_result.html",
@@ -199,7 +200,9 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
         steps=_steps("result"),
         run=run,
         progress=progress,
-        people_in=run.created + run.updated + run.unchanged,
+        people_in=people_in,
+        result=_result(run, people_in),
+        dropped=_dropped_words(run),
         seconds=(run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
         reasons=reject_reasons(run),
         kept_out=_kept_out_words(run),
@@ -208,11 +211,48 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
+def _result(run: Import, people_in: int) -> str:
+    """Say in one sentence what came of the file."""
+    if run.state == ImportState.FAILED:
+        return _("The import stopped.")
+    if run.state == ImportState.CANCELLED:
+        created = import_progress(run).created
+        came = ngettext("Stopped. %(n)s new person is in.", "Stopped. %(n)s new people are in.", created)
+        return came % {"n": n(created)}
+    if not people_in:
+        nobody = ngettext(
+            "Nobody came in: %(n)s row was rejected.", "Nobody came in: %(n)s rows were rejected.", run.rejected
+        )
+        return nobody % {"n": n(run.rejected)}
+    if run.is_dry_run:
+        came = ngettext("%(n)s person would come in", "%(n)s people would come in", people_in)
+        kept = ngettext("%(n)s row would not", "%(n)s rows would not", run.rejected)
+    else:
+        came = ngettext("%(n)s person is in", "%(n)s people are in", people_in)
+        kept = ngettext("%(n)s row is not", "%(n)s rows are not", run.rejected)
+    words = came % {"n": n(people_in)}
+    if run.rejected:
+        words = f"{words}, {kept % {'n': n(run.rejected)}}"
+    return f"{words}."
+
+
+def _dropped_words(run: Import) -> list[str]:
+    return [
+        ngettext(
+            "%(n)s cell of “%(column)s” did not fit its kind and stayed empty.",
+            "%(n)s cells of “%(column)s” did not fit their kind and stayed empty.",
+            count,
+        )
+        % {"n": n(count), "column": column}
+        for column, count in run.dropped_cells.items()
+    ]
+
+
 def _segments(run: Import) -> list[dict[str, Any]]:
     return [
-        {"key": "sent", "label": _("New people"), "value": run.created},
-        {"key": "waiting", "label": _("Updated"), "value": run.updated},
-        {"key": "excluded", "label": _("Nothing new"), "value": run.unchanged},
+        {"key": "created", "label": _("New people"), "value": run.created},
+        {"key": "updated", "label": _("Updated"), "value": run.updated},
+        {"key": "waiting", "label": _("Nothing new"), "value": run.unchanged},
         {
             "key": "unknown",
             "label": _("Twice in the file"),

@@ -122,12 +122,18 @@ def _create_attributes(run: Import, plan: Plan) -> None:
     known = definitions_of(run.organization)
     for column in plan.attributes:
         if column.key not in known:
-            create_attribute(organization=run.organization, key=column.key, label=column.column, type=column.type)
+            create_attribute(
+                organization=run.organization,
+                key=column.key,
+                label=column.column[:1].upper() + column.column[1:],
+                type=column.type,
+            )
 
 
 def _merge(run: Import, mergers: int, deadline: float | None) -> None:
     """Merge the open chunks over several connections; the first error stops them all after their present chunk."""
-    chunks = iter(list(ImportChunk.objects.filter(import_run=run, merged_at__isnull=True).order_by("number")))
+    found = list(ImportChunk.objects.filter(import_run=run, merged_at__isnull=True).order_by("number"))
+    chunks = iter(found)
     lock = Lock()
     stopped: list[BaseException] = []
 
@@ -144,7 +150,8 @@ def _merge(run: Import, mergers: int, deadline: float | None) -> None:
             stopped.append(error)
             raise
 
-    if mergers == 1:
+    # what an open transaction staged is seen by its own connection only
+    if mergers == 1 or len(found) < 2 or connection.in_atomic_block:
         merge_all()
         return
 
