@@ -21,6 +21,7 @@ from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.states import state_of
 from campaigns.services.compose import Changes, save_campaign
 from campaigns.services.reviewing import Review, review_campaign
+from campaigns.templatetags.campaign_words import readable
 from organizations.access import access
 from organizations.admin.pages import render_page
 from organizations.requests import allowed, organization_of, user_of
@@ -166,7 +167,7 @@ def step_bar(campaign: Campaign, look: Look) -> list[dict[str, str]]:
         _entry(
             "sender",
             _("Sender & subject"),
-            campaign.subject if has_subject else _("No subject yet"),
+            readable(campaign.subject) if has_subject else _("No subject yet"),
             "done" if has_subject and campaign.sender_email else "todo",
             short=_("Sender"),
         ),

@@ -27,8 +27,7 @@ from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, user_of
 from organizations.services.audit import record
 
-REVIEW_BOUNCES, PAUSE_BOUNCES = 5, 10  # percent at which Amazon reviews and may pause an account
-REVIEW_COMPLAINTS, PAUSE_COMPLAINTS = 0.1, 0.5
+KNOWN_SHARE = 0.8  # of the sent, above which the news is taken as complete
 ACTS = {"pause": pause_mailout, "resume": resume_mailout, "stop": cancel_mailout}
 
 
@@ -108,6 +107,8 @@ def headline(progress: Progress) -> str:
 
 def lead(mailout: Mailout, progress: Progress) -> str:
     """The sentence below: how long still, or what it waits for."""
+    if mailout.state == "paused":
+        return ""
     if progress.parked_reason:
         return parked_words(progress)
     if mailout.state_reason == StateReason.PILOT and mailout.state == "sending":
@@ -226,6 +227,14 @@ def report_sentence(sent: int, delivered: int, opened: int) -> str:
         return _("Nobody got it.")
     if not delivered:
         return ngettext("It was sent to %(n)s person.", "It was sent to %(n)s people.", sent) % {"n": number(sent)}
+    if delivered < sent * KNOWN_SHARE:
+        # The news of most is still on its way: what came back so far must not read as all there is.
+        said = ngettext(
+            "It was sent to %(n)s person; %(got)s got it as far as we know.",
+            "It was sent to %(n)s people; %(got)s got it as far as we know.",
+            sent,
+        )
+        return said % {"n": number(sent), "got": number(delivered)}
     return ngettext(
         "%(got)s person got it, %(opened)s of them opened it.",
         "%(got)s people got it, %(opened)s of them opened it.",

@@ -89,15 +89,19 @@
       say(answer.message);
     }
 
-    // The page is rendered again by the server; only the parts that say something are taken from it.
     async function refresh() {
-      const page = new DOMParser().parseFromString(await (await fetch(location.href, { credentials: "same-origin" })).text(), "text/html");
-      for (const old of all("[data-refresh][id]")) {
-        const fresh = page.getElementById(old.id);
-        if (fresh && !old.contains(document.activeElement)) old.replaceWith(document.importNode(fresh, true));
-      }
+      await refreshParts();
       numberLines();
       reloadPreview();
+    }
+  }
+
+  // The page is rendered again by the server; only the parts that say something are taken from it.
+  async function refreshParts() {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href, { credentials: "same-origin" })).text(), "text/html");
+    for (const old of all("[data-refresh][id]")) {
+      const fresh = page.getElementById(old.id);
+      if (fresh && !old.contains(document.activeElement)) old.replaceWith(document.importNode(fresh, true));
     }
   }
 
@@ -193,7 +197,7 @@
 
   function startLive(root) {
     const key = root.dataset.stateKey, bar = one("[data-live-bar]", root), conn = one("[data-live-conn]", root), connText = conn && one("span:last-child", conn), alive = connText?.textContent;
-    let spoken = 0, failures = 0, stopped = false;
+    let spoken = 0, failures = 0, stopped = false, polls = 0;
     const show = (s) => {
       for (const el of all("[data-live]")) if (s[el.dataset.live] !== undefined) el.textContent = number.format(s[el.dataset.live]);
       for (const el of all("[data-live-text]", root)) if (s[el.dataset.liveText] !== undefined) el.textContent = s[el.dataset.liveText];
@@ -222,6 +226,8 @@
           if (!response.ok) throw new Error(response.status);
           show(await response.json());
           failures = 0;
+          polls += 1;
+          if (polls % 10 === 0 && "liveRefresh" in root.dataset && !stopped) await refreshParts();
         } catch { failures += 1; }
         if (conn) { conn.toggleAttribute("data-lost-now", failures > 1); connText.textContent = failures > 1 ? conn.dataset.lost : alive; }
       }

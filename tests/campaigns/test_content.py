@@ -116,7 +116,7 @@ def test_the_starters_are_made_once(acme: Organization) -> None:
 
 @pytest.mark.parametrize("html", ["<p>no region</p>", "{{ content }} {{content}}"])
 def test_a_template_names_its_region_exactly_once(acme: Organization, html: str) -> None:
-    with pytest.raises(InvalidInput, match="Write {{ content }}"):
+    with pytest.raises(InvalidInput, match=r"Write \{\{ content \}\}"):
         create_template(organization=acme, name="Wrong", html=html)
 
     assert not Template.objects.exists()

@@ -83,7 +83,7 @@ def test_a_sender_that_is_not_verified_stops_it(
     SenderIdentity.objects.update(is_verified=False)
     monkeypatch.setattr("delivery.services.accounts.refresh_sender", lambda sender: None)
 
-    with pytest.raises(NotReady, match="hello@acme.example"):
+    with pytest.raises(NotReady, match=r"hello@acme\.example"):
         launch_campaign(campaign=campaign, revision=1, actor=alice)
 
     assert not Mailout.objects.exists()

@@ -123,7 +123,7 @@ def test_one_broken_campaign_does_not_hold_up_the_others(
     Campaign.objects.filter(pk=second.pk).update(
         name="Broken", state=CampaignState.SCHEDULED, scheduled_at=EIGHT - datetime.timedelta(minutes=1)
     )
-    launch = scheduling.launch_campaign
+    from campaigns.services.launching import launch_campaign as launch
 
     def broken(*, campaign: Campaign, **rest: object) -> Mailout:
         if campaign.name == "Broken":
