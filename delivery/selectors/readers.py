@@ -12,7 +12,6 @@ from django.db import connection
 from django.utils import timezone
 
 from delivery.compiling import resolve_link
-from delivery.models import Mailout
 from delivery.tokens import ManageToken, TrackToken
 from organizations.models import Organization
 from subscribers.models import List, Subscriber, Subscription, SubscriptionState
@@ -146,8 +145,3 @@ def find_target(token: TrackToken, link_no: int, remainder: str | None) -> str |
         return resolve_link(_links(compiled_id), link_no, remainder)
     except LookupError:
         return None
-
-
-def organization_of_mailout(mailout_id: int) -> Organization | None:
-    mailout = Mailout.objects.select_related("organization").filter(pk=mailout_id).first()
-    return mailout.organization if mailout else None

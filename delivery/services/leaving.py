@@ -84,7 +84,7 @@ def choose_lists(
     wanted = set(list_ids) & {choice.id for choice in choices}
     was_on = {choice.id for choice in choices if choice.is_on}
     message = _cause(subscriber, None, track) if was_on - wanted else None
-    about = {"mailout_id": message.mailout_id, "n": message.n} if message else {}
+    mailout_id, n = (message.mailout_id, message.n) if message else (None, None)
     changed = consent.set_preferences(
         subscriber=subscriber,
         list_ids=wanted & {choice.id for choice in choices if choice.is_public},
@@ -93,7 +93,8 @@ def choose_lists(
         ip=ip,
         user_agent=user_agent,
         text=text,
-        **about,
+        mailout_id=mailout_id,
+        n=n,
     )
     for choice in choices:
         if choice.is_on and not choice.is_public and choice.id not in wanted:
@@ -104,7 +105,8 @@ def choose_lists(
                 at=at,
                 ip=ip,
                 user_agent=user_agent,
-                **about,
+                mailout_id=mailout_id,
+                n=n,
             )
             changed = changed or left
     if message is not None and changed:

@@ -116,6 +116,7 @@ def _come_back(request: HttpRequest, reader: Reader, manage: str) -> HttpRespons
             )
         except Conflict as conflict:
             error = str(conflict)
+        reader.subscriber.refresh_from_db(fields=["status"])
     return _preferences_page(request, reader, manage, saved=not error, error=error)
 
 

@@ -118,3 +118,14 @@ def test_tallies_of_several_mailouts_take_one_query(
         tallies = read_tallies([letter.pk, empty.pk])
 
     assert (tallies[letter.pk].delivered, tallies[empty.pk]) == (8, Tally())
+
+
+def test_delays_change_no_number_and_leaving_has_a_rate(letter: Mailout) -> None:
+    deliver(event("delivery_delay", mailout_id=letter.pk, n=1, to="p1@one.example"))
+    act(letter, EventType.UNSUBSCRIBED, 1, 0)
+    process_inbox()
+
+    tally = read_report(letter).tally
+
+    assert (tally.unsubscribed, tally.unsubscribe_rate, tally.complaint_rate) == (1, 0.125, 0.0)
+    assert (tally.delivered, tally.bounced, tally.soft_bounced) == (8, 2, 0)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.webhooks.signer import Signer
 from webhooks.inbound.certificates import (
@@ -134,3 +140,50 @@ def test_a_host_that_does_not_speak_tls_is_unavailable() -> None:
         with pytest.raises(CertificateUnavailableError):
             fetch_certificate(CertificateAddress(host, "/x.pem"))
         thread.join()
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.endswith(".pem") else 302)
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.end_headers()
+        self.wfile.write(signer.certificate_pem)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_certificate_is_fetched_and_a_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        http.client, "HTTPSConnection", lambda host, timeout, context: http.client.HTTPConnection(host, timeout=timeout)
+    )
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        host = f"127.0.0.1:{server.server_port}"
+        try:
+            assert fetch_certificate(CertificateAddress(host, "/x.pem")) == signer.certificate_pem
+            with pytest.raises(CertificateUnavailableError, match="status 302"):
+                fetch_certificate(CertificateAddress(host, "/elsewhere"))
+        finally:
+            server.shutdown()
+
+
+def test_a_key_that_is_not_rsa_is_refused() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    now = datetime.now(UTC)
+    pem = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("sns.eu-west-1.amazonaws.com")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+
+    with pytest.raises(CertificateUnavailableError, match="not an RSA key"):
+        Source(pem).certificates().key(address())

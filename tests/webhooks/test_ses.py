@@ -7,7 +7,8 @@ from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError
-from django.test import Client
+from django.http.request import UnreadablePostError
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
@@ -272,3 +273,10 @@ def test_a_missing_pinned_certificate_loses_no_event(
     assert post(local_signer.notification(topic=LOCAL_TOPIC)) == 503
     settings.LOCALSES_CERTIFICATE = Path("/nonexistent/certificate.pem")
     assert post(local_signer.notification(topic=LOCAL_TOPIC)) == 503
+
+
+def test_a_body_that_breaks_off_is_to_come_again(amazon: Amazon, account: SendingAccount) -> None:
+    request = RequestFactory().post("/webhooks/ses/", b"x", content_type="text/plain")
+    request.read = Mock(side_effect=UnreadablePostError("gone"))  # type: ignore[method-assign]
+
+    assert views.receive_ses(request).status_code == 503

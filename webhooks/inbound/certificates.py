@@ -13,7 +13,7 @@ from threading import Lock
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from webhooks.inbound.sns import CertificateAddress
 
@@ -65,12 +65,10 @@ def read_certificate(pem: bytes, *, host: str, now: datetime) -> RSAPublicKey:
 def _names(certificate: x509.Certificate) -> set[str]:
     names = {str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     try:
-        alternatives = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return names
-    if isinstance(alternatives, x509.SubjectAlternativeName):
-        names |= set(alternatives.get_values_for_type(x509.DNSName))
-    return names
+    return names | set(alternatives.get_values_for_type(x509.DNSName))
 
 
 class Certificates:

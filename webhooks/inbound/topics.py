@@ -35,9 +35,6 @@ class Topics:
             self._read_at = now
         return self._accounts.get(arn)
 
-    def forget(self) -> None:
-        self._read_at = -KNOWN_SECONDS
-
 
 def _read() -> dict[str, TopicAccount]:
     found: dict[str, TopicAccount] = {}

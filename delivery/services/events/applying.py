@@ -171,8 +171,7 @@ def _mark_accepted(row: Row, event: ProviderEvent) -> None:
             row.sent_at, row.is_marked = event.at, True
     elif row.provider_id is None:
         row.provider_id, row.is_marked = event.provider_id, True
-        if event.sent_at is not None and (row.sent_at is None or event.sent_at < row.sent_at):
-            row.sent_at = event.sent_at
+        row.sent_at = min(filter(None, (row.sent_at, event.sent_at)), default=None)
 
 
 def _count_states(batch: Batch) -> None:

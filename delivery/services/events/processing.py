@@ -40,17 +40,18 @@ class InboxRow(NamedTuple):
 
 def process_inbox(*, limit: int = BATCH) -> int:
     """Process up to `limit` messages; return how many were taken off the inbox."""
-    for attempt in range(DEADLOCK_RETRIES):
+    attempt = 1
+    while True:
         try:
             return _process_batch(limit)
         except (psycopg.OperationalError, OperationalError) as error:
-            if not _is_worth_repeating(error) or attempt == DEADLOCK_RETRIES - 1:
+            if not _is_worth_repeating(error) or attempt == DEADLOCK_RETRIES:
                 raise
             logger.info("events.deadlock", attempt=attempt)
+            attempt += 1
         except Exception:
             logger.exception("events.batch_failed")
             return _process_one_by_one(limit)
-    return 0
 
 
 def _is_worth_repeating(error: Exception) -> bool:

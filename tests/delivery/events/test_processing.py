@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from delivery.models import (
     DeliveryEvent,
@@ -20,7 +21,7 @@ from delivery.models import (
     StatEmail,
     StatHour,
 )
-from delivery.services.events import process_inbox, processing
+from delivery.services.events import process_inbox, processing, store_reader_act
 from delivery.services.events.applying import apply_events
 from organizations.models import Organization
 from subscribers.models import Engagement, Subscriber, SubscriberStatus, Suppression
@@ -510,3 +511,128 @@ def test_text_that_the_database_refuses_is_cleaned(letter: Mailout) -> None:
 
     detail = DeliveryEvent.objects.get().detail
     assert detail == {"smtp": ("250  ok" + "x" * 1000)[:300]}
+
+
+def test_an_unreadable_destination_without_a_token_suppresses_nobody(acme: Organization) -> None:
+    SendingAccount.objects.create(organization=acme, name="SES", topic_arns=[TOPIC])
+
+    deliver(event("bounce_identity", to="not an address"))
+
+    assert Suppression.objects.count() == 0
+    assert (Inbox.objects.count(), InboxDead.objects.count()) == (0, 0)
+
+
+def test_a_reader_who_opens_settles_an_unknown_message_and_the_provider_names_it_later(
+    acme: Organization, ana: Subscriber
+) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, state=MessageState.UNKNOWN)
+    add_batch(mailout, 1, 2, unknown=1)
+    opened_at = datetime(2026, 11, 3, 12, tzinfo=UTC)
+    store_reader_act(
+        type_=EventType.OPENED, mailout_id=mailout.pk, n=1, at=opened_at, ip="", user_agent="Mozilla/5.0", link_no=None
+    )
+    process_inbox()
+    assert (message(mailout).state, message(mailout).sent_at) == (MessageState.SENT, opened_at)
+
+    deliver(about("delivery", mailout))
+
+    found = message(mailout)
+    assert (found.sent_at, found.provider_id) == (SENT_AT, payload("delivery")["mail"]["messageId"])
+
+
+def test_a_message_that_was_never_to_be_sent_keeps_its_state(acme: Organization, ana: Subscriber) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, state=MessageState.CANCELLED)
+    batch = add_batch(mailout, 1, 2, cancelled=1)
+
+    deliver(about("delivery", mailout), about("reject", mailout))
+
+    batch.refresh_from_db()
+    assert (message(mailout).state, batch.cancelled, batch.sent, batch.failed) == (MessageState.CANCELLED, 1, 0, 0)
+
+
+def test_a_reader_of_a_waiting_message_marks_nothing(acme: Organization, ana: Subscriber) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, state=MessageState.QUEUED)
+    store_reader_act(type_=EventType.OPENED, mailout_id=mailout.pk, n=1, at=SENT_AT, ip="", user_agent="x")
+    process_inbox()
+
+    found = message(mailout)
+    assert (found.state, found.sent_at, found.opened_at) == (MessageState.QUEUED, None, SENT_AT)
+
+
+def test_facts_older_than_the_events_that_are_kept_stay(letter: Mailout) -> None:
+    early = datetime(2026, 11, 3, 10, 30, tzinfo=UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE delivery_message SET clicked_at = %s, clicked_human_at = %s", [early, early])
+
+    deliver(about("click", letter))
+
+    assert (message(letter).clicked_at, message(letter).clicked_human_at) == (early, early)
+
+
+def test_the_databases_own_trouble_is_nobodys_fault(letter: Mailout, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(about("delivery", letter))
+    monkeypatch.setattr(processing, "apply_events", Mock(side_effect=OperationalError("gone")))
+
+    with pytest.raises(OperationalError):
+        process_inbox()
+
+    assert Inbox.objects.get().attempts == 0
+
+
+def test_trouble_while_taking_a_batch_apart_is_not_counted_either(
+    letter: Mailout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(about("delivery", letter))
+    monkeypatch.setattr(processing, "apply_events", Mock(side_effect=[ValueError("bad"), OperationalError("gone")]))
+
+    with pytest.raises(OperationalError):
+        process_inbox()
+
+    assert Inbox.objects.get().attempts == 0
+
+
+def test_an_empty_inbox_is_nothing_to_do() -> None:
+    assert process_inbox() == 0
+
+
+def test_later_events_of_a_message_that_a_reader_settled_change_its_acceptance_no_more(
+    acme: Organization, ana: Subscriber
+) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, provider_id=None)
+    store_reader_act(type_=EventType.OPENED, mailout_id=mailout.pk, n=1, at=SENT_AT, ip="", user_agent="x")
+    process_inbox()
+    assert (message(mailout).sent_at, message(mailout).provider_id) == (SENT_AT, None)
+
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE delivery_message SET provider_id = 'known', sent_at = NULL")
+    deliver(about("delivery", mailout))
+
+    assert (message(mailout).sent_at, message(mailout).provider_id) == (None, "known")
+
+
+def test_transactional_mail_to_no_subscriber_counts_without_engagement(acme: Organization) -> None:
+    mailout = make_mailout(acme, kind="transactional")
+    add_message(mailout, 1, None)
+    MessageAddress.objects.create(mailout_id=mailout.pk, n=1, address="guest@example.com")
+
+    deliver(about("delivery", mailout, to="guest@example.com"))
+
+    assert StatEmail.objects.get().uniq == 1
+    assert Engagement.objects.count() == 0
+
+
+def test_a_failing_message_that_another_processor_took_meanwhile_is_left_to_it(
+    letter: Mailout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(about("delivery", letter))
+    take = processing._take
+    answers = iter([take, take, lambda *args: []])
+    monkeypatch.setattr(processing, "apply_events", Mock(side_effect=ValueError("bad")))
+    monkeypatch.setattr(processing, "_take", lambda *args: next(answers)(*args))
+
+    assert process_inbox() == 0
+    assert Inbox.objects.get().attempts == 0

@@ -39,3 +39,13 @@ def test_many_messages_ring_once_per_quarter_second_and_always_after_the_last(mo
         alarm.set()
 
     assert rung == [100.25, 100.5, 100.75]
+
+
+def test_storing_a_message_wakes_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    enqueue = Mock()
+    monkeypatch.setattr(event_tasks, "enqueue", enqueue)
+    monkeypatch.setattr(event_tasks, "_alarm", event_tasks._Alarm())
+
+    event_tasks.wake_processor()
+
+    enqueue.assert_called_once_with(event_tasks.process_inbox, countdown=0.25, expires=5)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 import time_machine
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -274,3 +276,35 @@ def test_names_are_escaped(letter: Letter) -> None:
         page = Client().get(path).content.decode()
         assert "<img src=x" not in page
         assert "<svg" not in page
+
+
+def test_who_left_everything_by_mistake_gets_those_lists_back(letter: Letter) -> None:
+    Client().post(f"/u/{letter.manage}", {"everything": "1"})
+
+    page = Client().post(f"/u/{letter.manage}", {"back": "1", "everything": "1"}).content.decode()
+
+    letter.ana.refresh_from_db()
+    assert (letter.ana.status, state(letter)) == (SubscriberStatus.ACTIVE, "subscribed")
+    assert " checked" in page
+
+
+def test_coming_back_of_an_erased_person_is_a_page(letter: Letter) -> None:
+    letter.ana.delete()
+
+    assert Client().post(f"/u/{letter.manage}", {"back": "1"}).status_code == 200
+    assert Client().post(f"/u/{letter.manage}", {"why": "often"}).status_code == 200
+
+
+def test_saving_without_a_change_wakes_nobody(letter: Letter) -> None:
+    Client().post(f"/p/{letter.manage}", {"list": str(letter.newsletter.pk)})
+
+    assert ConsentRecord.objects.count() == 0
+
+
+def test_a_report_that_cannot_be_noted_keeps_nobody_on_the_list(
+    letter: Letter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.services.leaving.store_reader_act", Mock(side_effect=OperationalError("down")))
+
+    assert provider().post(letter.unsubscribe_path, ONE_CLICK).status_code == 200
+    assert state(letter) == "unsubscribed"

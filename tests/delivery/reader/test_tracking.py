@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
+from django.utils import timezone
 
+from delivery.compiling import Program, Rendered, RenderError, Tokens
 from delivery.compiling.linking import encode_remainder
-from delivery.models import DeliveryEvent, EventType, Inbox, MailoutEmail, Message, StatLink, Verdict
-from delivery.services.events import process_inbox
-from delivery.tokens import sign_remainder, track_token
+from delivery.models import (
+    CompiledEmail,
+    DeliveryEvent,
+    EventType,
+    Inbox,
+    Mailout,
+    MailoutEmail,
+    Message,
+    StatLink,
+    Verdict,
+)
+from delivery.selectors import readers
+from delivery.services.events import process_inbox, store_reader_act
+from delivery.tokens import TrackToken, read_track_token, sign_remainder, track_token
 from organizations.models import Organization
 from tests.delivery.events.mailouts import make_mailout
 from tests.delivery.reader.conftest import BROWSER, Letter
@@ -158,12 +172,6 @@ def test_strange_agents_are_kept_short(letter: Letter) -> None:
 
 
 def test_a_scanner_that_follows_everything_is_no_person_and_a_later_click_is(letter: Letter) -> None:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    from delivery.services.events import store_reader_act
-
     burst = timezone.now().replace(microsecond=0)
     acts = [(EventType.OPENED, burst, None)] + [(EventType.CLICKED, burst, number) for number in range(1, 10)]
     acts.append((EventType.CLICKED, burst + timedelta(hours=2), 1))
@@ -219,3 +227,39 @@ def test_guessing_tokens_is_throttled_and_valid_ones_are_not(letter: Letter) -> 
     assert guesses[:60] == [404] * 60
     assert guesses[60] == 429
     assert Client().get(f"/u/{letter.manage}").status_code == 200
+
+
+def test_a_test_sends_web_view_shows_the_chosen_person_and_nobodys_preferences(letter: Letter) -> None:
+    Mailout.objects.filter(pk=letter.mailout.pk).update(kind="test", preview_subscriber_id=letter.ana.pk)
+    assert "Hello Zoë &amp; Co" in Client().get(f"/v/{letter.track}").content.decode()
+
+    Mailout.objects.filter(pk=letter.mailout.pk).update(preview_subscriber_id=None)
+    page = Client().get(f"/v/{letter.track}").content.decode()
+
+    assert "Hello Maria" in page
+    assert letter.manage not in page
+
+
+def test_an_email_whose_logic_fails_on_todays_data_is_shown_without_it(
+    letter: Letter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = Program.render
+
+    def fail(program: Program, person: dict[str, object], tokens: Tokens) -> Rendered:
+        if person["first_name"]:
+            raise RenderError("logic")
+        return render(program, person, tokens)
+
+    monkeypatch.setattr(Program, "render", fail)
+
+    response = Client().get(f"/v/{letter.track}")
+
+    assert (response.status_code, "Zoë" in response.content.decode()) == (200, False)
+
+
+def test_a_compiled_email_that_is_gone_leads_nowhere(letter: Letter) -> None:
+    assert readers.compiled_email_id(read_track_token(letter.track) or TrackToken(0, 0)) is not None
+    MailoutEmail.objects.filter(mailout_id=letter.mailout.pk).delete()
+    CompiledEmail.objects.all().delete()
+
+    assert Client().get(f"/c/{letter.track}/1").status_code == 404
