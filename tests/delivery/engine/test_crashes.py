@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from queue import SimpleQueue
-from typing import Any
 
 import psycopg
 import pytest
@@ -17,38 +15,11 @@ from delivery.engine.database import Connection, open_connection
 from delivery.engine.finishing import finish_mailouts
 from delivery.engine.late import settle_late
 from delivery.engine.reaping import reap
-from delivery.engine.runner import AccountRunner
 from delivery.engine.ticking import tick
 from delivery.models import BatchState, CallState, Mailout, Message, MessageBatch, MessageState, SendCall
 from delivery.providers.base import CallResult, EntryResult, Outcome
 from delivery.selectors.progress import mailout_progress
-from tests.delivery.engine.world import World, accept
-
-
-class HeldRunner:
-    """A runner whose calls are armed and never come back: a worker that was killed, or stands still."""
-
-    def __init__(self, world: World) -> None:
-        self.results: SimpleQueue[Call] = SimpleQueue()
-        self.gate = threading.Event()
-        answer = world.provider.answer
-
-        def wait(entries: Any) -> CallResult:
-            self.gate.wait(10)
-            return answer(entries)
-
-        world.provider.answer = wait
-        self.runner = AccountRunner(
-            world.account.pk, world.provider, threads=1, results=self.results, connect=open_connection
-        )
-
-    def arm(self, raw: Connection) -> None:
-        self.runner.step(raw, is_stopping=False)
-
-    def come_back(self, count: int) -> None:
-        self.gate.set()
-        for _ in range(count):
-            self.runner.finish(self.results.get(timeout=5))
+from tests.delivery.engine.world import HeldRunner, World, accept
 
 
 def expire_leases(raw: Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from delivery.compiling import EmailSource
 from delivery.engine.calls import Call
-from delivery.engine.database import open_connection
+from delivery.engine.database import Connection, open_connection
 from delivery.engine.loop import EngineLoop
 from delivery.engine.runner import AccountRunner
 from delivery.engine.simulating import SimulatedProvider
@@ -134,6 +134,37 @@ class World:
             loop.run_slice(slots=slots, seconds=seconds)
         finally:
             loop.close()
+
+
+class HeldRunner:
+    """A runner whose calls are armed and never come back: a worker that was killed, or stands still."""
+
+    def __init__(self, world: World) -> None:
+        self.results: SimpleQueue[Call] = SimpleQueue()
+        self.gate = threading.Event()
+        answer = world.provider.answer
+
+        def wait(entries: Any) -> CallResult:
+            self.gate.wait(10)
+            return answer(entries)
+
+        world.provider.answer = wait
+        self.runner = AccountRunner(
+            world.account.pk, world.provider, threads=1, results=self.results, connect=open_connection
+        )
+
+    def arm(self, raw: Connection) -> None:
+        self.runner.step(raw, is_stopping=False)
+
+    def come_back(self, count: int) -> None:
+        self.gate.set()
+        for _ in range(count):
+            self.runner.finish(self.results.get(timeout=5))
+
+    def settle(self, raw: Connection) -> None:
+        """The end of a slice: what came back is settled, and what is not armed is handed back."""
+        self.runner.step(raw, is_stopping=True)
+        self.runner.release(raw)
 
 
 def make_world(organization: Organization | None = None) -> World:
