@@ -105,6 +105,22 @@ def ready(request: HttpRequest) -> HttpResponse:
     return _answer(body, status=200 if is_ready else 503)
 
 
+PATHS: Final = {"/health": ready, "/health/live": live, "/health/ready": ready}
+
+
+class HealthMiddleware:
+    """Answers the health paths before anything else looks at the request.
+
+    Load balancers and Kubernetes ask by IP address, which ALLOWED_HOSTS would refuse, and without sessions.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return PATHS.get(request.path, self.get_response)(request)
+
+
 def _answer(body: Mapping[str, object], *, status: int) -> JsonResponse:
     response = JsonResponse(dict(body), status=status)
     response.headers["Cache-Control"] = "no-store"

@@ -70,6 +70,7 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
         "loggers": {
             "django": {"level": "INFO"},
             "django.request": {"filters": ["route"]},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners; the access event has the 400
             "django.server": {"handlers": [], "level": "ERROR"},
             # Their lines about each task are replaced by ours: see task_logging.
             "celery.app.trace": {"level": "CRITICAL"},

@@ -12,10 +12,12 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from amazonsender.core.health import PATHS
+
 logger = structlog.get_logger("http.access")
 
 PLAUSIBLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
-QUIET_ROUTES: Final = frozenset({"health", "health/live", "health/ready"})
+QUIET_ROUTES: Final = frozenset({*PATHS, "static"})
 PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
 
@@ -45,9 +47,11 @@ class RequestLogMiddleware:
 def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
     match = request.resolver_match
     route = match.route if match else ""
-    if not route and request.path.startswith(settings.STATIC_URL):
+    if request.path in PATHS:
+        route = request.path
+    elif not route and request.path.startswith(settings.STATIC_URL):
         route = "static"
-    is_quiet = response.status_code < 400 and (route in QUIET_ROUTES or route == "static")
+    is_quiet = response.status_code < 400 and route in QUIET_ROUTES
     organization = getattr(request, "organization", None)
     log = logger.debug if is_quiet else logger.info
     log(

@@ -44,7 +44,7 @@ def test_health_and_static_files_are_quiet(client: Client) -> None:
         client.get("/static/as/as.css")
 
     assert [(event["route"], event["status"], event["log_level"]) for event in events] == [
-        ("health/live", 200, "debug"),
+        ("/health/live", 200, "debug"),
         ("static", 200, "debug"),
     ]
 

@@ -59,6 +59,17 @@ def test_a_service_that_is_down_makes_it_unready_without_telling_why(
     assert b"secret-host" not in response.content
 
 
+@pytest.mark.django_db
+def test_a_probe_by_ip_address_is_answered_and_nothing_else_is(
+    client: Client, settings: Settings, working_broker: None
+) -> None:
+    settings.ALLOWED_HOSTS = ["mail.acme.example"]
+
+    assert client.get("/health/live", HTTP_HOST="10.1.2.3").status_code == 200
+    assert client.get("/health/ready", HTTP_HOST="10.1.2.3").status_code == 200
+    assert client.get("/admin/login/", HTTP_HOST="10.1.2.3").status_code == 400
+
+
 def test_the_broker_is_really_asked(settings: Settings) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
 

@@ -109,9 +109,6 @@ PUBLIC: Final = frozenset(
         "",  # leads to /admin/
         "admin:login",
         "admin:jsi18n",  # words of widgets
-        "health",
-        "health_live",
-        "health_ready",
         "sign_in_link",  # the token is the proof
         "webhook_ses",  # the signature is the proof
     }
