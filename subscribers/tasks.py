@@ -29,4 +29,10 @@ def wake_imports() -> None:
         enqueue(run_import, import_id)
 
 
-PERIODIC: Final = {"Wake imports": (wake_imports, 15)}
+@shared_task(name="subscribers.tasks.discard_stale_imports")
+def discard_stale_imports() -> None:
+    """Delete uploaded files that nobody came back for."""
+    importing.discard_stale_imports()
+
+
+PERIODIC: Final = {"Wake imports": (wake_imports, 15), "Discard stale imports": (discard_stale_imports, 6 * 3600)}

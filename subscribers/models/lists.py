@@ -86,8 +86,10 @@ class ConsentRecord(models.Model):
         Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="consents", db_constraint=False)
+    # NULL means everything. A list that is deleted keeps its number here: an opt-out from it must not become one from
+    # everything, and the record is never changed.
     list = models.ForeignKey(
-        List, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False, db_index=False
+        List, on_delete=models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
     )
     action = models.CharField(max_length=8, choices=Action.choices)
     method = models.CharField(max_length=12, choices=Method.choices)

@@ -96,7 +96,7 @@ def consent_events(subscriber: Subscriber, limit: int) -> Iterable[TimelineEvent
     """Tell opt-ins and opt-outs."""
     records = ConsentRecord.objects.filter(subscriber=subscriber).select_related("list").order_by("-at", "-id")[:limit]
     for record in records:
-        name = record.list.name if record.list else _("everything")
+        name = record.list.name if record.list else _("everything") if record.list_id is None else _("a deleted list")
         came = record.action == ConsentRecord.Action.OPT_IN
         words = _("Subscribed to %(list)s") if came else _("Unsubscribed from %(list)s")
         notes = [str(record.get_method_display()), record.source, record.text, record.reason]

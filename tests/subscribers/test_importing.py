@@ -1,8 +1,15 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from amazonsender.core.errors import Conflict, InvalidInput
@@ -26,6 +33,7 @@ from subscribers.services.consent import subscribe, unsubscribe
 from subscribers.services.importing import (
     cancel_import,
     claim_import,
+    discard_stale_imports,
     files,
     reopen_import,
     run_import,
@@ -533,6 +541,92 @@ def test_a_file_without_rows_or_addresses_is_refused(acme: Organization, import_
     with pytest.raises(InvalidInput, match="address"):
         prepare(acme, "name,city\nAna,Riga\n")
     assert import_file("email,name\n").state == ImportState.FAILED
+
+
+def test_files_that_nobody_came_back_for_are_deleted(acme: Organization, import_file: ImportFile) -> None:
+    old, fresh = prepare(acme, "email\na@example.com\n"), prepare(acme, "email\nb@example.com\n")
+    trial = import_file("email\nc@example.com\n", is_dry_run=True)
+    Import.objects.exclude(pk=fresh.pk).update(created_at=timezone.now() - datetime.timedelta(days=8))
+
+    assert discard_stale_imports() == 2
+
+    assert [files.path_of(run).exists() for run in (old, fresh, trial)] == [False, True, False]
+    assert dict(Import.objects.values_list("id", "state")) == {
+        old.pk: ImportState.CANCELLED,
+        fresh.pk: ImportState.UPLOADED,
+        trial.pk: ImportState.DONE,
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_of_the_same_people_at_once_count_each_person_once(acme: Organization, news: List) -> None:
+    content = "email,city\n" + "".join(f"p{i}@example.com,C{i}\n" for i in range(3_000))
+    runs = [prepare(acme, content, mailing_list=news) for _number in range(2)]
+    for run in runs:
+        start_import(run=run)
+
+    def work(run: Import) -> None:
+        run_import(import_id=run.pk, mergers=1)
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(run,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    accounts = []
+    for run in runs:
+        run.refresh_from_db()
+        assert run.state == ImportState.DONE
+        accounts.append(account(run))
+    assert sum(one["created"] for one in accounts) == Subscriber.objects.count() == 3_000
+    assert sum(one["unchanged"] for one in accounts) == 3_000
+    assert Subscription.objects.count() == ConsentRecord.objects.count() == 3_000
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_half_way_loses_and_doubles_nobody(acme: Organization, news: List, data_dir: Path) -> None:
+    rows = 40_000
+    content = "email,city\n" + "".join(f"p{i}@d{i % 50}.example.com,C{i}\n" for i in range(rows))
+    run = prepare(acme, content, mailing_list=news)
+    start_import(run=run)
+    database = connection.settings_dict
+    host, port = database["HOST"] or "127.0.0.1", database["PORT"] or 5432
+    secret = f":{database['PASSWORD']}" if database["PASSWORD"] else ""
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import django; django.setup()\n"
+            "from subscribers.services.importing import run_import\n"
+            f"run_import(import_id={run.pk}, mergers=1)",
+        ],
+        env={
+            **os.environ,
+            "DATABASE_URL": f"postgresql://{database['USER']}{secret}@{host}:{port}/{database['NAME']}",
+            "DATA_DIR": str(data_dir),
+        },
+    )
+    merged = run.chunks.filter(merged_at__isnull=False)
+    deadline = time.monotonic() + 60
+    while not merged.exists() and worker.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    worker.kill()
+    worker.wait()
+    # PostgreSQL notices a dead client only when it speaks to it again.
+    half = Subscriber.objects.count()
+    assert 0 < half < rows
+    assert Import.objects.get(pk=run.pk).state == ImportState.MERGING
+    Import.objects.filter(pk=run.pk).update(lease_until=timezone.now() - datetime.timedelta(seconds=1))
+
+    assert run_import(import_id=run.pk) is False
+
+    run.refresh_from_db()
+    assert (run.state, run.claim) == (ImportState.DONE, 2)
+    assert account(run)["created"] == rows
+    assert Subscriber.objects.count() == Subscription.objects.count() == ConsentRecord.objects.count() == rows
 
 
 @pytest.mark.django_db(transaction=True)

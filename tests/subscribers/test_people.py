@@ -15,7 +15,7 @@ from subscribers.selectors.lists import count_subscribed
 from subscribers.selectors.mailability import mailability
 from subscribers.selectors.people import memberships, search_people
 from subscribers.services.attributes import create_attribute, delete_attribute
-from subscribers.services.consent import subscribe, unsubscribe
+from subscribers.services.consent import resubscribe, subscribe, unsubscribe
 from subscribers.services.lists import create_list, delete_list
 from subscribers.services.subscribers import create_subscriber, delete_subscriber, update_subscriber
 from subscribers.services.suppressing import suppress
@@ -123,6 +123,21 @@ def test_a_list_goes_only_when_nothing_is_going_to_use_it(acme: Organization, ne
 
     assert List.objects.count() == Subscription.objects.count() == 0
     assert Subscriber.objects.count() == 1
+
+
+def test_an_opt_out_from_a_deleted_list_is_none_from_everything(
+    acme: Organization, ana: Subscriber, news: List
+) -> None:
+    offers = create_list(organization=acme, name="Offers")
+    for one in (news, offers):
+        subscribe(subscriber=ana, list_id=one.pk, method="form", at=NOW)
+    unsubscribe(subscriber=ana, list_id=news.pk, method="page", at=NOW + datetime.timedelta(days=1))
+
+    delete_list(mailing_list=news)
+
+    assert [row.is_on for row in memberships(ana)] == [True]
+    assert "Unsubscribed from a deleted list" in [event.what for event in person_timeline(ana)]
+    assert resubscribe(subscriber=ana, list_id=None, method="page", at=NOW) is False
 
 
 def test_a_list_has_its_name_alone(acme: Organization, other: Organization, news: List) -> None:

@@ -14,7 +14,7 @@ from subscribers.services.importing.guessing import guess_mapping, guess_type, k
 from subscribers.services.importing.reading import FAULTS, QUOTED, read_records
 from subscribers.services.importing.sniffing import look_at
 
-CELLS = st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\r\x00"), max_size=12)
+CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=12)
 
 
 def read(text: str, delimiter: str = ",") -> list[list[str]]:

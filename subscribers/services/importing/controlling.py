@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,6 +21,8 @@ from subscribers.services.importing.guessing import guess_mapping
 from subscribers.services.importing.plan import make_plan
 from subscribers.services.importing.sniffing import DELIMITERS, ENCODINGS, FileShape, look_at
 from subscribers.services.subscribers import clean_tags, definitions_of
+
+STALE_DAYS = 7
 
 
 def create_import(
@@ -156,6 +160,21 @@ def reopen_import(*, run: Import) -> None:
     locked.started_at = locked.finished_at = None
     locked.save()
     run.refresh_from_db()
+
+
+def discard_stale_imports() -> int:
+    """Delete files that nobody came back for: people's addresses shouldn't lie about. Returns how many."""
+    before = timezone.now() - datetime.timedelta(days=STALE_DAYS)
+    kept = Q(state__in=[ImportState.UPLOADED, ImportState.FAILED]) | Q(state=ImportState.DONE, is_dry_run=True)
+    discarded = 0
+    for run in Import.objects.filter(kept, created_at__lt=before):
+        if path_of(run).exists():
+            delete_file(run)
+            discarded += 1
+        Import.objects.filter(pk=run.pk, state=ImportState.UPLOADED).update(
+            state=ImportState.CANCELLED, finished_at=timezone.now()
+        )
+    return discarded
 
 
 def _require_unstarted(run: Import) -> None:
