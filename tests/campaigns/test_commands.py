@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from campaigns.models import Campaign
+from campaigns.sample.localses import Accepted
+from campaigns.sample.people import make_people
+from campaigns.sample.reconciling import compare
+from campaigns.services.launching import launch_campaign
+from delivery.engine.process import make_runner
+from delivery.models import AccountPace, Mailout, MailoutKind, Message, MessageState, ParkReason, SendingAccount
+from delivery.tokens import track_token
+from organizations.models import Organization
+from subscribers.addresses import canonical
+from subscribers.models import Subscriber, Suppression
+from tests.campaigns.engine import running_engine
+from tests.localses.running import Running, free_port, start, stop
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def localses(tmp_path: Path, settings: Settings) -> Iterator[Running]:
+    running = start(tmp_path, free_port())
+    settings.LOCALSES_URL = running.url
+    settings.LOCALSES_CERTIFICATE = tmp_path / "certificate.pem"
+    yield running
+    stop(running)
+
+
+# ---- the sample ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_the_demo_sends_the_sample_once_and_both_records_agree(localses: Running) -> None:
+    with running_engine(make_runner):
+        first = json.loads(run("seed_demo", "--people", "300", "--settle", "0", "--verify", "--format", "json"))
+        second = json.loads(run("seed_demo", "--people", "300", "--settle", "0", "--verify", "--format", "json"))
+
+    assert first["verified"] is True
+    assert first["candidates"] == 300
+    assert first["states"]["sent"] + first["states"]["excluded"] == 300
+    assert first["states"]["sent"] == localses.stats()["accepted"] > 250
+    assert sorted(first["excluded"]) == [
+        "bounced",
+        "complained",
+        "excluded_list",
+        "unconfirmed",
+        "unsubscribed",
+    ]
+    assert first["sign_in_link"].startswith("http://testserver/sign-in/")
+    assert (second["mailout_id"], second["states"]) == (first["mailout_id"], first["states"])
+    assert Mailout.objects.count() == 1
+    assert Subscriber.objects.count() == 300
+
+
+@pytest.mark.django_db
+def test_the_demo_never_runs_without_local_ses(settings: Settings) -> None:
+    settings.LOCALSES_URL = ""
+
+    with pytest.raises(CommandError, match="Local SES is not configured"):
+        run("seed_demo")
+
+    assert not Subscriber.objects.exists()
+
+
+def test_sample_people_are_the_same_each_time_and_on_domains_of_nobody() -> None:
+    people = list(make_people(2000))
+
+    assert people == list(make_people(2000))
+    keys = {canonical(person.email).key for person in people}
+    assert len(keys) == 2000
+    assert {key.rpartition(".")[2] for key in keys} <= {"example", "com", "net", "org"}
+    assert {key.rpartition("@")[2] for key in keys if not key.endswith(".example")} == {
+        "example.com",
+        "example.net",
+        "example.org",
+    }
+    assert {"active", "unsubscribed", "left_list", "pending", "bounced", "complained", "suppressed"} == {
+        person.fate for person in people
+    }
+
+
+@pytest.fixture
+def sent(campaign: Campaign) -> Mailout:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    for message in Message.objects.filter(mailout_id=mailout.pk):
+        Message.objects.filter(mailout_id=mailout.pk, n=message.n).update(
+            state=MessageState.SENT, provider_id=f"id-{message.n}"
+        )
+    return mailout
+
+
+def accepted(mailout: Mailout) -> list[Accepted]:
+    rows = Message.objects.filter(mailout_id=mailout.pk).order_by("n")
+    addresses = dict(Subscriber.objects.values_list("pk", "email"))
+    return [Accepted(f"id-{row.n}", addresses[row.subscriber_id], track_token(mailout.pk, row.n)) for row in rows]
+
+
+def test_equal_records_agree(sent: Mailout) -> None:
+    comparison = compare(sent, accepted(sent))
+
+    assert comparison.is_equal
+    assert comparison.sentence() == "Local SES and the ledger agree, person by person: 5 sent, 5 accepted."
+
+
+def test_every_difference_between_the_records_is_named(sent: Mailout) -> None:
+    record = accepted(sent)
+    record[1] = record[1]._replace(message_id="another")
+    stranger = Accepted("id-9", "stranger@example.com", track_token(sent.pk, 9))
+
+    comparison = compare(sent, [record[0], record[0], record[1], record[2], record[3], stranger])
+
+    assert comparison.twice == ["newsletter1@example.com"]
+    assert comparison.different == ["newsletter2@example.com"]
+    assert comparison.missing == ["newsletter5@example.com"]
+    assert comparison.surplus == ["stranger@example.com"]
+    assert not comparison.is_equal
+    assert "DISAGREE" in comparison.sentence()
+
+
+def test_other_mailouts_and_foreign_tags_are_no_difference(sent: Mailout) -> None:
+    others = [Accepted("x", "x@example.com", track_token(sent.pk + 1, 1)), Accepted("y", "y@example.com", "rubbish")]
+
+    assert compare(sent, [*accepted(sent), *others]).is_equal
+
+
+# ---- sending ---------------------------------------------------------------------------------------------------
+
+
+def test_send_campaign_launches_once(campaign: Campaign) -> None:
+    first = json.loads(run("send_campaign", str(campaign.pk), "--format", "json"))
+    second = json.loads(run("send_campaign", str(campaign.pk), "--format", "json"))
+
+    assert first == second == {"mailout_id": Mailout.objects.get().pk, "people": 5, "state": "sending"}
+
+
+def test_send_campaign_says_every_reason_against_it(campaign: Campaign, acme: Organization) -> None:
+    Organization.objects.filter(pk=acme.pk).update(postal_address="")
+    campaign.lists.clear()
+
+    with pytest.raises(CommandError, match=r"(?s)no postal address.*Nobody would get it"):
+        run("send_campaign", str(campaign.pk))
+
+    assert not Mailout.objects.exists()
+
+
+def test_send_campaign_as_a_dry_run_and_as_a_test(campaign: Campaign) -> None:
+    run("send_campaign", str(campaign.pk), "--dry-run")
+    run("send_campaign", str(campaign.pk), "--test")
+    run("send_campaign", str(campaign.pk), "--test", "--to", "a@acme.example", "--as", "newsletter1@example.com")
+
+    dry, organizations, named = Mailout.objects.order_by("pk")
+    assert dry.is_dry_run
+    assert [organizations.kind, named.kind] == [MailoutKind.TEST, MailoutKind.TEST]
+    assert named.preview_subscriber_id == Subscriber.objects.get(email="newsletter1@example.com").pk
+    campaign.refresh_from_db()
+    assert (campaign.state, campaign.mailout_id) == ("draft", None)
+
+
+def test_send_campaign_names_what_does_not_exist(campaign: Campaign) -> None:
+    with pytest.raises(CommandError, match="There is no campaign 0"):
+        run("send_campaign", "0")
+    with pytest.raises(CommandError, match=r"Nobody has the address x@example\.com"):
+        run("send_campaign", str(campaign.pk), "--test", "--as", "x@example.com")
+
+    assert not Mailout.objects.exists()
+
+
+def test_waiting_for_a_paused_mailout_ends_with_its_own_code(campaign: Campaign) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    Mailout.objects.filter(pk=mailout.pk).update(state="paused", state_reason="by_hand")
+
+    with pytest.raises(SystemExit) as ended:
+        run("send_campaign", str(campaign.pk), "--wait", "--format", "json")
+
+    assert ended.value.code == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_ends_with_the_exact_account() -> None:
+    from tests.campaigns import world
+    from tests.cast import make_cast
+
+    cast = make_cast()
+    newsletter = world.make_list(cast.acme, "Newsletter", people=5)
+    campaign = world.make_campaign(cast.acme, world.make_account(cast.acme), newsletter)
+
+    with running_engine(make_runner):
+        account = json.loads(run("send_campaign", str(campaign.pk), "--dry-run", "--wait", "--format", "json"))
+
+    assert (account["state"], account["candidates"], account["states"]["simulated"]) == ("finished", 5, 5)
+
+
+@pytest.mark.parametrize(("state", "code"), [("sending", 3), ("paused", 4), ("cancelled", 4)])
+def test_mailout_status_ends_with_a_code_for_each_state(campaign: Campaign, state: str, code: int) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    Mailout.objects.filter(pk=mailout.pk).update(state=state)
+
+    with pytest.raises(SystemExit) as ended:
+        run("mailout_status", str(mailout.pk), "--format", "json")
+
+    assert ended.value.code == code
+
+
+def test_mailout_status_lists_the_newest(campaign: Campaign) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+
+    assert json.loads(run("mailout_status", "--format", "json")) == [
+        {"mailout_id": mailout.pk, "organization": "Acme Coffee", "name": "Autumn letter", "state": "sending"}
+    ]
+    assert "Autumn letter" in run("mailout_status")
+    with pytest.raises(CommandError, match="There is no mailout 1"):
+        run("mailout_status", "1")
+
+
+def test_check_account_says_what_is_wrong_and_ends_with_1(
+    account: SendingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.management.commands.check_account.check_account", lambda *, account: account)
+    told = json.loads(run("check_account", "--format", "json"))
+    assert (told[0]["can_send"], told[0]["senders"]) == (True, {"hello@acme.example": True})
+
+    AccountPace.objects.update(parked_reason=ParkReason.PAUSED)
+    with pytest.raises(SystemExit) as ended:
+        run("check_account", str(account.pk))
+
+    assert ended.value.code == 1
+    with pytest.raises(CommandError, match="There is no sending account 0"):
+        run("check_account", "0")
+
+
+@pytest.mark.django_db
+def test_check_account_without_accounts_has_nothing_to_say() -> None:
+    assert run("check_account") == "There are no sending accounts.\n"
+    assert not Suppression.objects.exists()

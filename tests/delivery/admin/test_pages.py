@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from campaigns.services.launching import launch_campaign
+from delivery.models import (
+    AccountPace,
+    DeliveryEvent,
+    EventType,
+    Mailout,
+    Message,
+    MessageState,
+    ParkReason,
+    SenderIdentity,
+    SendingAccount,
+    Verdict,
+)
+from organizations.models import AuditEntry, Organization, User
+from tests.campaigns import world
+from tests.campaigns.test_pages import text
+
+
+@pytest.fixture
+def account(acme: Organization) -> SendingAccount:
+    return world.make_account(acme)
+
+
+@pytest.fixture
+def mailout(acme: Organization, account: SendingAccount, alice: User) -> Mailout:
+    campaign: Campaign = world.make_campaign(acme, account, world.make_list(acme, "Newsletter", people=3))
+    return launch_campaign(campaign=campaign, revision=1, actor=alice)
+
+
+@pytest.fixture
+def quiet_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider says nothing new."""
+    monkeypatch.setattr("delivery.admin.accounts.check_account", lambda *, account: account)
+
+
+def message_url(mailout: Mailout, n: int = 1) -> str:
+    return reverse("admin:message", args=[mailout.pk, n])
+
+
+# ---- messages --------------------------------------------------------------------------------------------------
+
+
+def test_mailouts_are_listed_with_what_they_were(bob_client: Client, mailout: Mailout) -> None:
+    said = text(bob_client.get(reverse("admin:messages")))
+
+    assert "Autumn letter" in said
+    assert reverse("admin:mailout_messages", args=[mailout.pk]) in said
+
+
+def test_messages_are_filtered_by_state(bob_client: Client, mailout: Mailout) -> None:
+    Message.objects.filter(mailout_id=mailout.pk, n=1).update(
+        state=MessageState.FAILED, error="MessageRejected: no", provider_id=None
+    )
+    url = reverse("admin:mailout_messages", args=[mailout.pk])
+
+    everything, failed = text(bob_client.get(url)), text(bob_client.get(f"{url}?state=failed"))
+
+    assert "newsletter2@example.com" in everything
+    assert "MessageRejected: no" in failed
+    assert "newsletter2@example.com" not in failed
+
+
+def test_messages_are_paged_by_number(bob_client: Client, mailout: Mailout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.admin.messages.PAGE", 2)
+    url = reverse("admin:mailout_messages", args=[mailout.pk])
+
+    first, second = text(bob_client.get(url)), text(bob_client.get(f"{url}?after=2"))
+
+    assert "after=2" in first
+    assert "newsletter3@example.com" not in first
+    assert "newsletter3@example.com" in second
+    assert "newsletter1@example.com" not in second
+
+
+def test_an_address_finds_a_persons_messages(bob_client: Client, mailout: Mailout) -> None:
+    url = reverse("admin:messages")
+
+    assert "One message to newsletter1@example.com." in text(bob_client.get(f"{url}?q=Newsletter1@Example.com"))
+    assert "Nobody here has the address “x@example.com”." in text(bob_client.get(f"{url}?q=x@example.com"))
+    assert "Nobody here has the address “rubbish”." in text(bob_client.get(f"{url}?q=rubbish"))
+
+
+def test_a_message_tells_its_history_and_machines_apart(bob_client: Client, mailout: Mailout) -> None:
+    at = timezone.now()
+    Message.objects.filter(mailout_id=mailout.pk, n=1).update(
+        state=MessageState.SENT, sent_at=at, delivered_at=at, provider_id="0102-abc"
+    )
+    for kind, verdict, detail in (
+        (EventType.DELIVERED, Verdict.UNJUDGED, {}),
+        (EventType.OPENED, Verdict.MACHINE, {}),
+        (EventType.CLICKED, Verdict.HUMAN, {}),
+        (EventType.SOFT_BOUNCED, Verdict.UNJUDGED, {"diagnostic": "452 mailbox full"}),
+    ):
+        at += datetime.timedelta(seconds=1)
+        DeliveryEvent.objects.create(
+            mailout_id=mailout.pk, n=1, at=at, type=kind, id=int(kind), verdict=verdict, link_no=2, detail=detail
+        )
+
+    said = text(bob_client.get(message_url(mailout)))
+
+    assert "Reader1" in said
+    assert "0102-abc" in said
+    assert "by a machine; not counted" in said
+    assert "link 2" in said
+    assert "452 mailbox full" in said
+
+
+def test_another_organization_finds_no_message(mallory_client: Client, mailout: Mailout) -> None:
+    assert "Autumn letter" not in text(mallory_client.get(reverse("admin:messages")))
+    assert mallory_client.get(reverse("admin:mailout_messages", args=[mailout.pk])).status_code == 404
+    assert mallory_client.get(reverse("admin:mailout_export", args=[mailout.pk])).status_code == 404
+    assert mallory_client.get(message_url(mailout)).status_code == 404
+    assert "Nobody here" in text(mallory_client.get(f"{reverse('admin:messages')}?q=newsletter1@example.com"))
+
+
+def test_a_message_that_does_not_exist_is_not_found(bob_client: Client, mailout: Mailout) -> None:
+    assert bob_client.get(message_url(mailout, 99)).status_code == 404
+
+
+def test_the_export_holds_every_message(bob_client: Client, carol_client: Client, mailout: Mailout) -> None:
+    url = reverse("admin:mailout_export", args=[mailout.pk])
+
+    response = bob_client.get(url)
+
+    lines = response.getvalue().decode("utf-8-sig").splitlines()
+    assert lines[0] == "email,status,error_message,message_id,sent_at"
+    assert sorted(line.split(",")[0] for line in lines[1:]) == [f"newsletter{n}@example.com" for n in (1, 2, 3)]
+    assert response.headers["Content-Disposition"] == f'attachment; filename="autumn-letter-{mailout.pk}.csv"'
+    assert carol_client.get(url).status_code == 403
+
+
+# ---- accounts --------------------------------------------------------------------------------------------------
+
+
+def test_the_only_account_opens_at_once(bob_client: Client, account: SendingAccount) -> None:
+    page = reverse("admin:delivery_sendingaccount_changelist")
+
+    assert bob_client.get(page).headers["Location"] == reverse("admin:sending_account", args=[account.pk])
+    assert "1 account to send through." in text(bob_client.get(f"{page}?all"))
+
+
+def test_a_parked_account_says_why_and_what_to_do(bob_client: Client, account: SendingAccount) -> None:
+    AccountPace.objects.update(parked_reason=ParkReason.REVIEW)
+
+    said = text(bob_client.get(reverse("admin:sending_account", args=[account.pk])))
+
+    assert "The account is under review at the provider." in said
+    assert "then check again" in said
+
+
+def test_a_marketer_sees_the_account_and_changes_nothing(bob_client: Client, account: SendingAccount) -> None:
+    said = text(bob_client.get(reverse("admin:sending_account", args=[account.pk])))
+    assert "hello@acme.example" in said
+    assert "Check again" not in said
+
+    for name in ("check", "limit", "sender"):
+        assert bob_client.post(reverse(f"admin:sending_account_{name}", args=[account.pk])).status_code == 403
+    created = bob_client.post(reverse("admin:delivery_sendingaccount_changelist"), {"name": "x", "region": "eu-west-1"})
+    assert created.status_code == 403
+    assert SendingAccount.objects.count() == 1
+
+
+def test_an_own_limit_is_set_and_lifted(alice_client: Client, account: SendingAccount, quiet_provider: None) -> None:
+    url = reverse("admin:sending_account_limit", args=[account.pk])
+
+    alice_client.post(url, {"rate_limit": "20"})
+    assert SendingAccount.objects.get().rate_limit == 20
+
+    alice_client.post(url, {"rate_limit": "-3"})
+    assert SendingAccount.objects.get().rate_limit == 20
+
+    alice_client.post(url, {"rate_limit": ""})
+    assert SendingAccount.objects.get().rate_limit is None
+    assert AuditEntry.objects.filter(action="account.limited").count() == 2
+
+
+def test_connecting_an_account_keeps_no_secret_and_checks_at_once(
+    alice_client: Client, acme: Organization, quiet_provider: None
+) -> None:
+    response = alice_client.post(
+        reverse("admin:delivery_sendingaccount_changelist"),
+        {
+            "name": "Amazon SES",
+            "region": "eu-central-1",
+            "configuration_set": "news",
+            "topic_arn": "arn:aws:sns:eu-central-1:123456789012:ses-events",
+        },
+    )
+
+    made = SendingAccount.objects.get()
+    assert response.headers["Location"] == reverse("admin:sending_account", args=[made.pk])
+    assert (made.organization, made.region, made.is_local) == (acme, "eu-central-1", False)
+    assert made.topic_arns == ["arn:aws:sns:eu-central-1:123456789012:ses-events"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("region", "Frankfurt"), ("topic_arn", "arn:aws:s3:::bucket")])
+def test_what_cannot_be_an_account_is_refused(alice_client: Client, field: str, value: str) -> None:
+    data = {"name": "SES", "region": "eu-central-1", field: value}
+
+    assert alice_client.post(reverse("admin:delivery_sendingaccount_changelist"), data).status_code == 422
+    assert not SendingAccount.objects.exists()
+
+
+def test_a_sender_is_added_and_asked_about(
+    alice_client: Client, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "delivery.admin.accounts.add_sender",
+        lambda *, account, organization, identity: SenderIdentity.objects.create(
+            account=account, organization=organization, identity=identity
+        ),
+    )
+    url = reverse("admin:sending_account_sender", args=[account.pk])
+
+    response = alice_client.post(url, {"identity": "news.example"})
+    assert [str(message) for message in get_messages(response.wsgi_request)] == ["“news.example” is not verified yet."]
+
+    alice_client.post(url, {"identity": "not an address"})
+    assert SenderIdentity.objects.count() == 2
+
+
+def test_another_organization_finds_no_account(mallory_client: Client, account: SendingAccount) -> None:
+    assert mallory_client.get(reverse("admin:sending_account", args=[account.pk])).status_code == 404
+    for name in ("check", "limit", "sender"):
+        assert mallory_client.post(reverse(f"admin:sending_account_{name}", args=[account.pk])).status_code == 404
