@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -11,7 +10,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from amazonsender.core.enqueue import enqueue
@@ -20,9 +18,10 @@ from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import organization_of, user_of
 from organizations.templatetags.ui import n
+from subscribers.admin import wording
 from subscribers.admin.columns import column_rows, kind_choices, read_mapping
 from subscribers.models import Import, ImportMode, ImportState, List
-from subscribers.selectors.imports import ImportProgress, export_rejects, import_progress, reject_reasons
+from subscribers.selectors.imports import export_rejects, import_progress, reject_reasons
 from subscribers.services import importing
 from subscribers.services.importing.sniffing import DELIMITERS, ENCODINGS
 from subscribers.services.lists import create_list
@@ -189,8 +188,8 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
             steps=_steps("reading"),
             run=run,
             progress=progress,
-            headline=_headline(progress),
-            left=_time_left(progress),
+            headline=wording.headline(progress),
+            left=wording.time_left(progress),
         )
     people_in = run.created + run.updated + run.unchanged
     return render_page(
@@ -201,102 +200,14 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
         run=run,
         progress=progress,
         people_in=people_in,
-        result=_result(run, people_in),
-        dropped=_dropped_words(run),
+        result=wording.result(run, people_in),
+        dropped=wording.dropped_words(run),
         seconds=(run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None,
         reasons=reject_reasons(run),
-        kept_out=_kept_out_words(run),
-        segments=_segments(run),
+        kept_out=wording.kept_out_words(run),
+        segments=wording.segments(run),
         is_reopenable=run.state == ImportState.FAILED or run.is_dry_run,
     )
-
-
-def _result(run: Import, people_in: int) -> str:
-    """Say in one sentence what came of the file."""
-    if run.state == ImportState.FAILED:
-        return _("The import stopped.")
-    if run.state == ImportState.CANCELLED:
-        created = import_progress(run).created
-        came = ngettext("Stopped. %(n)s new person is in.", "Stopped. %(n)s new people are in.", created)
-        return came % {"n": n(created)}
-    if not people_in:
-        nobody = ngettext(
-            "Nobody came in: %(n)s row was rejected.", "Nobody came in: %(n)s rows were rejected.", run.rejected
-        )
-        return nobody % {"n": n(run.rejected)}
-    if run.is_dry_run:
-        came = ngettext("%(n)s person would come in", "%(n)s people would come in", people_in)
-        kept = ngettext("%(n)s row would not", "%(n)s rows would not", run.rejected)
-    else:
-        came = ngettext("%(n)s person is in", "%(n)s people are in", people_in)
-        kept = ngettext("%(n)s row is not", "%(n)s rows are not", run.rejected)
-    words = came % {"n": n(people_in)}
-    if run.rejected:
-        words = f"{words}, {kept % {'n': n(run.rejected)}}"
-    return f"{words}."
-
-
-def _dropped_words(run: Import) -> list[str]:
-    return [
-        ngettext(
-            "%(n)s cell of “%(column)s” did not fit its kind and stayed empty.",
-            "%(n)s cells of “%(column)s” did not fit their kind and stayed empty.",
-            count,
-        )
-        % {"n": n(count), "column": column}
-        for column, count in run.dropped_cells.items()
-    ]
-
-
-def _segments(run: Import) -> list[dict[str, Any]]:
-    return [
-        {"key": "created", "label": _("New people"), "value": run.created},
-        {"key": "updated", "label": _("Updated"), "value": run.updated},
-        {"key": "waiting", "label": _("Nothing new"), "value": run.unchanged},
-        {
-            "key": "unknown",
-            "label": _("Twice in the file"),
-            "note": _("the first one counts"),
-            "value": run.duplicates,
-        },
-        {"key": "failed", "label": _("Rejected"), "value": run.rejected},
-    ]
-
-
-def _kept_out_words(run: Import) -> list[str]:
-    """Say who stayed unmailable, each reason with its number."""
-    found = run.kept_out_reasons
-    words: dict[str, Callable[[int], str]] = {
-        "unsubscribed": lambda count: ngettext("%(n)s had unsubscribed", "%(n)s had unsubscribed", count),
-        "bounced": lambda count: ngettext("%(n)s had bounced", "%(n)s had bounced", count),
-        "complained": lambda count: ngettext("%(n)s had complained", "%(n)s had complained", count),
-        "left_list": lambda count: ngettext("%(n)s had left this list", "%(n)s had left this list", count),
-        "suppressed": lambda count: ngettext(
-            "%(n)s is on the suppression list", "%(n)s are on the suppression list", count
-        ),
-    }
-    return [word(found[key]) % {"n": n(found[key])} for key, word in words.items() if found.get(key)]
-
-
-def _headline(progress: ImportProgress) -> str:
-    if progress.state == ImportState.QUEUED:
-        return _("Waiting for a worker.")
-    if progress.state == ImportState.MERGING:
-        done = progress.created + progress.updated + progress.unchanged
-        return _("%(done)s of %(read)s rows are in.") % {"done": n(done), "read": n(progress.read)}
-    return _("%(read)s of %(total)s rows read.") % {"read": n(progress.read), "total": n(progress.expected)}
-
-
-def _time_left(progress: ImportProgress) -> str:
-    seconds = progress.seconds_left
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return _("A few seconds left.")
-    if seconds < 90:
-        return _("About %(seconds)s seconds left.") % {"seconds": seconds}
-    minutes = round(seconds / 60)
-    return ngettext("About %(n)s minute left.", "About %(n)s minutes left.", minutes) % {"n": minutes}
 
 
 @admin_page("imports/<int:pk>/state/", name="import_state", permission=_PERMISSION)
@@ -308,8 +219,8 @@ def import_state(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "is_over": progress.is_over,
             "percent": progress.percent,
-            "headline": _headline(progress),
-            "left": _time_left(progress),
+            "headline": wording.headline(progress),
+            "left": wording.time_left(progress),
             "created": n(progress.created),
             "updated": n(progress.updated),
             "rejected": n(progress.rejected),

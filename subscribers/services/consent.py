@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -24,6 +25,21 @@ from subscribers.models import (
     Suppression,
     SuppressionReason,
 )
+
+
+@dataclass(frozen=True)
+class _Act:
+    """How it happened: what a consent record keeps besides who and what."""
+
+    method: str
+    at: datetime.datetime
+    ip: str = ""
+    user_agent: str = ""
+    source: str = ""
+    text: str = ""
+    reason: str = ""
+    mailout_id: int | None = None
+    message_n: int | None = None
 
 
 @transaction.atomic
@@ -47,17 +63,7 @@ def subscribe(
     _require_list(person, list_id)
     changed = _set_state(person, [list_id], SubscriptionState.SUBSCRIBED, at)
     if changed:
-        _record(
-            person,
-            changed,
-            ConsentRecord.Action.OPT_IN,
-            method,
-            at,
-            ip=ip,
-            user_agent=user_agent,
-            source=source,
-            text=text,
-        )
+        _record(person, changed, ConsentRecord.Action.OPT_IN, _Act(method, at, ip, user_agent, source, text))
     return bool(changed)
 
 
@@ -91,18 +97,8 @@ def unsubscribe(
     if not changed:
         return False
     _stamp(person, everything=list_id is None)
-    _record(
-        person,
-        recorded,
-        ConsentRecord.Action.OPT_OUT,
-        method,
-        at,
-        ip=ip,
-        user_agent=user_agent,
-        reason=reason,
-        mailout_id=mailout_id,
-        message_n=n,
-    )
+    act = _Act(method, at, ip, user_agent, reason=reason, mailout_id=mailout_id, message_n=n)
+    _record(person, recorded, ConsentRecord.Action.OPT_OUT, act)
     return True
 
 
@@ -132,17 +128,7 @@ def resubscribe(
         _let_back(person)
     if changed or was_out:
         recorded: list[int | None] = [*changed] if changed else [None]
-        _record(
-            person,
-            recorded,
-            ConsentRecord.Action.OPT_IN,
-            method,
-            at,
-            ip=ip,
-            user_agent=user_agent,
-            source="",
-            text=text,
-        )
+        _record(person, recorded, ConsentRecord.Action.OPT_IN, _Act(method, at, ip, user_agent, text=text))
     return bool(changed) or was_out
 
 
@@ -171,25 +157,16 @@ def set_preferences(
         raise InvalidInput(_("There is no such list."))
     if wanted:
         _refuse_unmailable(person)
+    act = _Act(method, at, ip, user_agent, text=text, mailout_id=mailout_id, message_n=n)
     out = _set_state(person, sorted(public - wanted), SubscriptionState.UNSUBSCRIBED, at, only_existing=True)
     came = _set_state(person, sorted(wanted), SubscriptionState.SUBSCRIBED, at)
     if wanted and person.status == SubscriberStatus.UNSUBSCRIBED:
         _let_back(person)
     if out:
         _stamp(person, everything=False)
-        _record(
-            person,
-            out,
-            ConsentRecord.Action.OPT_OUT,
-            method,
-            at,
-            ip=ip,
-            user_agent=user_agent,
-            mailout_id=mailout_id,
-            message_n=n,
-        )
+        _record(person, out, ConsentRecord.Action.OPT_OUT, act)
     if came:
-        _record(person, came, ConsentRecord.Action.OPT_IN, method, at, ip=ip, user_agent=user_agent, text=text)
+        _record(person, came, ConsentRecord.Action.OPT_IN, act)
     return bool(out or came)
 
 
@@ -268,36 +245,22 @@ def _lists_left_at_once(person: Subscriber) -> list[int]:
     return list(left.order_by("list_id").values_list("list_id", flat=True))
 
 
-def _record(
-    person: Subscriber,
-    list_ids: Iterable[int | None],
-    action: str,
-    method: str,
-    at: datetime.datetime,
-    *,
-    ip: str = "",
-    user_agent: str = "",
-    source: str = "",
-    text: str = "",
-    reason: str = "",
-    mailout_id: int | None = None,
-    message_n: int | None = None,
-) -> None:
+def _record(person: Subscriber, list_ids: Iterable[int | None], action: str, act: _Act) -> None:
     ConsentRecord.objects.bulk_create(
         ConsentRecord(
             organization_id=person.organization_id,
             subscriber=person,
             list_id=list_id,
             action=action,
-            method=method,
-            at=at,
-            source=source[:300],
-            text=text,
-            reason=reason[:300],
-            ip=ip or None,
-            user_agent=user_agent[:300],
-            mailout_id=mailout_id,
-            message_n=message_n,
+            method=act.method,
+            at=act.at,
+            source=act.source[:300],
+            text=act.text,
+            reason=act.reason[:300],
+            ip=act.ip or None,
+            user_agent=act.user_agent[:300],
+            mailout_id=act.mailout_id,
+            message_n=act.message_n,
         )
         for list_id in list_ids
     )
