@@ -102,8 +102,9 @@ WITH settled AS (
     UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = ANY(%(calls)s) AND state = 0 RETURNING 1
 ), moved AS (
     UPDATE {table} m SET state = %(state)s, sent_at = clock_timestamp(), email_no = %(email_no)s,
-           provider_id = (%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)]
-     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
+           provider_id = (%(provider_ids)s::text[])[{position}]
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.state = 0 AND m.attempt = %(attempt)s
+       AND {is_among}
     RETURNING 1
 )
 UPDATE delivery_message_batch b
@@ -200,10 +201,21 @@ def statements(group: Settlement) -> list[Statement]:
         again = people_params(group.not_sent_people) | {"calls": group.not_sent, "call_size": batch.call_size}
         made.append((_NOT_SENT.format(table=table), base | again))
     if group.calls:
-        accepted = people_params([n for n, _ in group.accepted]) | {
-            "calls": group.calls,
-            "provider_ids": [provider_id for _, provider_id in group.accepted],
-            "state": MessageState.SIMULATED if batch.is_dry_run else MessageState.SENT,
-        }
-        made.append((_ACCEPTED.format(table=table), base | accepted))
+        made.append(_accepted(group, table, base))
     return made
+
+
+def _accepted(group: Settlement, table: str, base: dict[str, Any]) -> Statement:
+    """Close the calls and mark the accepted. Ranges address the ids by `n`, with gaps; scattered members by position."""
+    ids = dict(group.accepted)
+    params = people_params(list(ids))
+    if group.batch.members is None:
+        provider_ids: list[str | None] = [ids.get(n) for n in range(params["n_min"], params["n_max"] + 1)]
+        position = "m.n - %(n_min)s + 1"
+        is_among = "(%(provider_ids)s::text[])[m.n - %(n_min)s + 1] IS NOT NULL"
+    else:
+        provider_ids = list(ids.values())
+        position, is_among = "array_position(%(n)s::int[], m.n)", "m.n = ANY(%(n)s)"
+    sql = _ACCEPTED.format(table=table, position=position, is_among=is_among)
+    state = MessageState.SIMULATED if group.batch.is_dry_run else MessageState.SENT
+    return sql, base | params | {"calls": group.calls, "provider_ids": provider_ids, "state": state}
