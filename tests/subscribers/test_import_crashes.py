@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from amazonsender.core.errors import Conflict
@@ -23,15 +23,19 @@ from subscribers.models import (
     Subscriber,
     Subscription,
 )
+from subscribers.services.domains import get_domain_ids
 from subscribers.services.importing import (
     cancel_import,
     claim_import,
+    reopen_import,
     run_import,
     running,
     staging,
     start_import,
 )
+from subscribers.services.importing.files import path_of
 from subscribers.services.importing.merging import merge_chunk
+from subscribers.services.subscribers import create_subscriber
 from tests.subscribers.conftest import account, prepare
 
 pytestmark = pytest.mark.django_db
@@ -217,3 +221,76 @@ def test_several_connections_merge_at_once_with_one_account(
     assert (run.state, run.error) == (ImportState.DONE, "")
     assert account(run)["read"] == 2_000
     assert run.created == Subscriber.objects.count() == ConsentRecord.objects.count() == 1_900
+
+
+@pytest.mark.django_db(transaction=True)
+def test_somebody_who_signs_up_while_their_chunk_is_merged_is_counted_as_already_here(
+    acme: Organization, news: List
+) -> None:
+    run = prepare(acme, "email,first_name\nana@example.com,Ana\nbob@example.com,Bob\n", mailing_list=news)
+    start_import(run=run)
+    get_domain_ids(names=["example.com"])
+    inserted = threading.Event()
+
+    def sign_up() -> None:
+        with transaction.atomic():
+            create_subscriber(organization=acme, email="ana@example.com")
+            inserted.set()
+            time.sleep(0.5)  # the import runs into the uncommitted row and waits for it
+        connection.close()
+
+    thread = threading.Thread(target=sign_up)
+    thread.start()
+    inserted.wait(10)
+    run_import(import_id=run.pk, mergers=1)
+    thread.join()
+
+    run.refresh_from_db()
+    assert account(run) == {"read": 2, "created": 1, "updated": 1, "unchanged": 0, "rejected": 0, "duplicates": 0}
+    assert Subscriber.objects.get(email="ana@example.com").first_name == "Ana"
+    assert Subscription.objects.count() == 2
+
+
+def test_an_import_that_kills_every_worker_ends_with_a_reason(acme: Organization) -> None:
+    run = prepare(acme, "email\na@example.com\n")
+    start_import(run=run)
+    Import.objects.filter(pk=run.pk).update(claim=running.MAX_CLAIMS)
+
+    assert run_import(import_id=run.pk, mergers=1) is False
+
+    run.refresh_from_db()
+    assert run.state == ImportState.FAILED
+    assert "never came to its end" in run.error
+
+
+def test_a_file_that_vanished_is_said_so(acme: Organization) -> None:
+    run = prepare(acme, "email\na@example.com\n")
+    start_import(run=run)
+    path_of(run).unlink()
+
+    run_import(import_id=run.pk, mergers=1)
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == (ImportState.FAILED, "The file is gone. Upload it again.")
+    with pytest.raises(Conflict):
+        reopen_import(run=run)
+
+
+def test_a_worker_that_was_given_up_for_dead_writes_nothing(
+    acme: Organization, news: List, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepare(acme, "email\na@example.com\n", mailing_list=news)
+    start_import(run=run)
+
+    def be_overtaken(one: Import, chunk: ImportChunk) -> object:
+        Import.objects.filter(pk=run.pk).update(claim=run.claim + 5)
+        return merge_chunk(one, chunk)
+
+    monkeypatch.setattr(running, "merge_chunk", be_overtaken)
+
+    assert run_import(import_id=run.pk, mergers=1) is False
+
+    run.refresh_from_db()
+    assert run.state == ImportState.MERGING
+    assert Subscriber.objects.count() == Subscription.objects.count() == 0
+    assert staging.is_filled(run.pk)  # it is the other worker's now

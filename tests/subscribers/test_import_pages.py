@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+import io
 import json
 from io import StringIO
 from pathlib import Path
@@ -10,12 +12,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from organizations.models import AuditEntry, Organization, User
 from subscribers import tasks
-from subscribers.models import Import, ImportReject, ImportState, List, Subscriber, Subscription
+from subscribers.models import Import, ImportChunk, ImportReject, ImportState, List, Subscriber, Subscription
+from subscribers.services.attributes import create_attribute
 from subscribers.services.importing import run_import
+from subscribers.services.suppressing import suppress
 from tests.subscribers.conftest import prepare
 
 pytestmark = pytest.mark.django_db
@@ -250,3 +255,77 @@ def test_the_command_fails_when_nobody_came_in(acme: Organization, tmp_path: Pat
         command(path, "--organization", "Acme Coffee")
 
     assert caught.value.code == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_shows_a_bar_and_tells_the_account_in_words(
+    acme: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("email,points\nana@example.com,12\nlev@example.com,x\nbad,1\n")
+    create_attribute(organization=acme, key="points", type="number")
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    out = StringIO()
+
+    call_command("import_subscribers", str(path), "--organization", "Acme Coffee", stdout=out)
+
+    words = " ".join(out.getvalue().split())
+    assert "read 3 created 2 updated 0 unchanged 0 rejected 1 duplicates 0 kept out 0" in words
+    assert "1 × There is no @ in it. (lines 4)" in words
+    assert "1 cells of “points” did not fit its type and stayed empty" in words
+
+
+def test_a_running_import_tells_how_far_it_is(bob_client: Client, acme: Organization) -> None:
+    run = prepare(acme, "email\n" + "".join(f"p{i}@example.com\n" for i in range(100)))
+    Import.objects.filter(pk=run.pk).update(
+        state=ImportState.READING,
+        read=60,
+        bytes_read=run.size // 2,
+        started_at=timezone.now() - datetime.timedelta(seconds=30),
+    )
+    page = bob_client.get(f"/admin/imports/{run.pk}/").content.decode()
+    assert "60 of 100 rows read." in page
+    assert "About 2 minutes left." in page
+
+    Import.objects.filter(pk=run.pk).update(state=ImportState.MERGING, read=100, bytes_read=run.size)
+    for number, merged_at in ((1, timezone.now()), (2, None)):
+        ImportChunk.objects.create(
+            import_run=run, number=number, after="", up_to="x", created=40 if merged_at else 0, merged_at=merged_at
+        )
+    state = json.loads(bob_client.get(f"/admin/imports/{run.pk}/state/").content)
+    assert (state["is_over"], state["percent"], state["headline"]) == (False, 75.0, "40 of 100 rows are in.")
+    assert state["left"] == "About 10 seconds left."
+
+
+def test_a_failed_import_says_why_and_leads_back(bob_client: Client, acme: Organization) -> None:
+    run = prepare(acme, "email\na@example.com\n")
+    Import.objects.filter(pk=run.pk).update(state=ImportState.FAILED, error="Line 7 has the byte 0xEB.")
+
+    page = bob_client.get(f"/admin/imports/{run.pk}/").content.decode()
+
+    assert "The import stopped." in page
+    assert "Line 7 has the byte 0xEB." in page
+    assert "Back to the columns" in page
+
+
+def test_a_file_of_which_nobody_came_in_is_no_success(bob_client: Client) -> None:
+    run = upload(bob_client, "email\nbad\nworse\n")
+    bob_client.post(f"/admin/imports/{run.pk}/columns/", answers(run, **{"field-0": "email"}))
+    run_import(import_id=run.pk, mergers=1)
+
+    assert "Nobody came in: 2 rows were rejected." in bob_client.get(f"/admin/imports/{run.pk}/").content.decode()
+
+
+def test_who_stays_unmailable_is_said_with_numbers(bob_client: Client, acme: Organization, ana: Subscriber) -> None:
+    suppress(
+        organization=acme, address_key=ana.address_key, scope="all", reason="complaint", source="", at=timezone.now()
+    )
+    run = upload(bob_client, "email\nana@example.com\n")
+    bob_client.post(f"/admin/imports/{run.pk}/columns/", answers(run))
+    run_import(import_id=run.pk, mergers=1)
+
+    page = bob_client.get(f"/admin/imports/{run.pk}/").content.decode()
+
+    assert "1 of these people stays as before and gets nothing:" in page
+    assert "1 had complained" in page

@@ -25,6 +25,8 @@ from subscribers.services.consent import subscribe, unsubscribe
 from subscribers.services.importing import (
     discard_stale_imports,
     files,
+    loading,
+    merging,
     reopen_import,
     run_import,
     staging,
@@ -453,3 +455,48 @@ def test_files_that_nobody_came_back_for_are_deleted(acme: Organization, import_
         fresh.pk: ImportState.UPLOADED,
         trial.pk: ImportState.DONE,
     }
+
+
+def test_names_tags_language_and_zone_come_from_their_columns(import_file: ImportFile) -> None:
+    run = import_file(
+        "email,Full name,Tags,Language,Time zone\n"
+        'a@example.com,Ana Maria Silva,"vip, fair",pt_BR,Europe/Lisbon\n'
+        'b@example.com,Bob,"a ""b"" \\c",nonsense!,\n',
+        tags=["2026"],
+    )
+
+    assert account(run)["created"] == 2
+    ana = Subscriber.objects.get(email="a@example.com")
+    assert (ana.first_name, ana.last_name, sorted(ana.tags)) == ("Ana", "Maria Silva", ["2026", "fair", "vip"])
+    assert (ana.locale, ana.time_zone) == ("pt-BR", "Europe/Lisbon")
+    bob = Subscriber.objects.get(email="b@example.com")
+    assert (bob.name, bob.locale, sorted(bob.tags)) == ("Bob", "", ["2026", 'a "b" \\c'])
+    assert run.dropped_cells == {"locale": 1}
+
+
+def test_no_more_rejects_are_stored_than_somebody_would_read(
+    import_file: ImportFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "MAX_STORED_REJECTS", 10)
+    monkeypatch.setattr(merging, "MAX_STORED_REJECTS", 12)
+
+    run = import_file(
+        "email\n" + "bad\n" * 25 + "".join(f"p{i}@example.com\n" for i in range(9)), mode=ImportMode.UPDATE
+    )
+
+    assert account(run)["rejected"] == 34
+    assert run.reject_reasons == {"no_at": 25, "not_here": 9}
+    assert ImportReject.objects.filter(import_run=run).count() == 12
+
+
+def test_a_file_in_utf_16_that_breaks_off_is_refused_whole(acme: Organization) -> None:
+    run = prepare(acme, "email\na@example.com\nb@example.com\n".encode("utf-16"))
+    with files.path_of(run).open("ab") as file:
+        file.write(b"\x00\xd8\x0a\x00")
+    start_import(run=run)
+
+    run_import(import_id=run.pk, mergers=1)
+
+    run.refresh_from_db()
+    assert run.state == ImportState.FAILED
+    assert Subscriber.objects.count() == 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -23,7 +24,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from amazonsender.core.errors import DomainError, InvalidInput
+from amazonsender.core.errors import Conflict, DomainError, InvalidInput
 from subscribers.models import Import, ImportChunk, ImportState
 from subscribers.services.attributes import create_attribute
 from subscribers.services.importing import staging
@@ -121,7 +122,9 @@ def _describe_bad_byte(path: Path, encoding: str, error: UnicodeDecodeError) -> 
 def _create_attributes(run: Import, plan: Plan) -> None:
     known = definitions_of(run.organization)
     for column in plan.attributes:
-        if column.key not in known:
+        if column.key in known:
+            continue
+        with suppress(Conflict):  # another import, or somebody, defined it meanwhile
             create_attribute(
                 organization=run.organization,
                 key=column.key,
