@@ -6,6 +6,7 @@ import re
 from html import escape
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
@@ -29,6 +30,8 @@ POLICY = (
 )
 DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
 LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
+PIXEL_ADDRESS = "{url}/o/" + PREVIEW_TOKENS.track + ".gif"
+BLANK_PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 ALWAYS, NEVER = "(min-width: 0px)", "(max-width: 0px)"
 MESSAGE = (
     '<!doctype html><meta charset="utf-8"><body style="margin:0;padding:32px;font:16px/1.5 system-ui,sans-serif;'
@@ -79,7 +82,7 @@ def render_preview(
     part: str = "html",
     version: TemplateVersion | None = None,
 ) -> str:
-    """Render the saved campaign. Without a theme it is byte for byte what is sent, but for the two tokens."""
+    """Render the saved campaign. Without a theme it is byte for byte what is sent, but for the tokens and the pixel."""
     check = check_content(campaign, version=version)
     if check.compilation is None:
         return _said(check.findings[0].message if check.findings else "", theme)
@@ -91,7 +94,8 @@ def render_preview(
         return _said(str(error), theme)
     if part == "text":
         return _said("", theme).replace("<p></p>", f'<pre style="white-space:pre-wrap">{escape(rendered.text)}</pre>')
-    return themed(rendered.html, theme)
+    # Looking at a preview is no opening: the pixel would ask the public site for nothing.
+    return themed(rendered.html.replace(PIXEL_ADDRESS.format(url=escape(settings.PUBLIC_URL)), BLANK_PIXEL), theme)
 
 
 def themed(html: str, theme: str) -> str:

@@ -304,6 +304,13 @@ def test_the_preview_shows_a_subscriber_under_a_policy_of_its_own(bob_client: Cl
     assert response.headers["X-Frame-Options"] == "SAMEORIGIN"
 
 
+def test_a_preview_does_not_ask_for_the_pixel(bob_client: Client, campaign: Campaign) -> None:
+    said = bob_client.get(page("email", campaign)).content.decode()
+
+    assert "/o/preview" not in said
+    assert 'src="data:image/gif;base64,' in said
+
+
 def test_nobody_previews_as_another_organizations_subscriber(
     bob_client: Client, campaign: Campaign, other: Organization
 ) -> None:
