@@ -120,13 +120,16 @@ def take(connection: Connection, account_id: int, *, lane: int, wanted: int) -> 
     if n <= 0:
         return Refusal(1.0, ParkReason.QUOTA)
     calls = math.ceil(n / size)
+    # A grant that is longer than the burst leaves no room for one: a sixth call of a fifth of the rate within a second
+    # would be 1.2 times the rate.
+    burst = min(BURST_SECONDS, max(0.0, 2 * BURST_SECONDS - n / rate))
     taken = connection.execute(
         _TAKE,
         {
             "account": account_id,
             "n": n,
             "calls": float(calls),
-            "burst": BURST_SECONDS,
+            "burst": burst,
             "reserve": reserve,
             "horizon": HORIZONS[Lane(lane)],
         },

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from delivery.compiling import EmailSource
@@ -21,7 +22,7 @@ from delivery.selectors.audience import Audience
 from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import Organization
-from subscribers.models import List, Subscriber, Subscription, SubscriptionState
+from subscribers.models import AttributeDefinition, List, Subscriber, Subscription, SubscriptionState
 from tests.factories import (
     AccountFactory,
     DomainFactory,
@@ -109,6 +110,16 @@ class World:
     def add_list(self, name: str) -> List:
         return ListFactory.create(organization=self.organization, name=name)
 
+    def write(self, html: str, *, subject: str = "Hello") -> None:
+        """Another letter for the next launches."""
+        source = EmailSource(subject=subject, html=f"<html><body>{html}</body></html>")
+        self.compiled = compile_and_store(organization=self.organization, source=source)
+
+    def write_for_divisors(self) -> None:
+        """A letter that cannot be rendered for whoever has 0 in the attribute `parts`."""
+        AttributeDefinition.objects.get_or_create(organization=self.organization, key="parts", type="number")
+        self.write("<p>{{ 10 | divided_by: attributes.parts }}</p>")
+
     def launch(self, key: str = "campaign:1", **options: Any) -> Mailout:
         wanted: dict[str, Any] = {
             "organization": self.organization,
@@ -160,6 +171,12 @@ class HeldRunner:
         self.gate.set()
         for _ in range(count):
             self.runner.finish(self.results.get(timeout=5))
+
+    def collect(self) -> None:
+        """Take back what has come back so far."""
+        with suppress(Empty):
+            while True:
+                self.runner.finish(self.results.get(timeout=0.05))
 
     def settle(self, raw: Connection) -> None:
         """The end of a slice: what came back is settled, and what is not armed is handed back."""

@@ -1,0 +1,368 @@
+"""The limiter: rates that hold over any second, shares of calls, the day, slowing down, probing."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from time import monotonic, sleep
+
+import pytest
+from django.utils import timezone
+
+from delivery.engine import limiter
+from delivery.engine.database import Connection, open_connection
+from delivery.engine.limiter import Grant, Refusal, entries_per_call
+from delivery.engine.ticking import roll_day
+from delivery.models import AccountPace, AccountUsage, Lane, Mailout, ParkReason, SendingAccount
+from tests.factories import AccountFactory, MailoutFactory
+
+
+@pytest.fixture
+def account(transactional_db: None) -> SendingAccount:
+    return AccountFactory.create()
+
+
+def set_pace(account: SendingAccount, **fields: object) -> None:
+    AccountPace.objects.filter(account=account).update(**fields)
+
+
+def pace_of(account: SendingAccount) -> AccountPace:
+    return AccountPace.objects.get(account=account)
+
+
+def take(raw: Connection, account: SendingAccount, wanted: int = 1, *, lane: int = Lane.CAMPAIGN) -> Grant | Refusal:
+    return limiter.take(raw, account.pk, lane=lane, wanted=wanted)
+
+
+def granted(answer: Grant | Refusal) -> Grant:
+    assert isinstance(answer, Grant), answer
+    return answer
+
+
+def refused(answer: Grant | Refusal) -> Refusal:
+    assert isinstance(answer, Refusal), answer
+    return answer
+
+
+@pytest.mark.parametrize("rate", [50.0, 2000.0])
+def test_four_workers_together_stay_within_the_rate_over_any_second(account: SendingAccount, rate: float) -> None:
+    set_pace(account, max_rate=rate, max_calls=1000.0)
+    starts: list[tuple[float, int]] = []
+    deadline = monotonic() + 1.8
+
+    def work() -> None:
+        with open_connection() as connection:
+            while (now := monotonic()) < deadline:
+                answer = limiter.take(connection, account.pk, lane=Lane.CAMPAIGN, wanted=1000)
+                if isinstance(answer, Refusal):
+                    sleep(answer.seconds)
+                else:
+                    starts.append((max(now, answer.starts_at), answer.left))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    starts.sort()
+    for at, _n in starts:  # a little less than a second: the way to the database and back blurs the times
+        within = sum(n for start, n in starts if at <= start < at + 0.95)
+        assert within <= rate * 1.1
+    total = sum(n for _at, n in starts)
+    assert total >= rate * 1.2  # and it is not simply slow
+
+
+@pytest.mark.parametrize(
+    ("rate", "calls", "entries"),
+    [
+        (1.0, 1000.0, 1),
+        (4.9, 1000.0, 1),
+        (14.0, 1000.0, 2),
+        (50.0, 1000.0, 10),
+        (249.0, 1000.0, 49),
+        (250.0, 1000.0, 50),
+        (60_000.0, 10_000.0, 50),
+        # calls per second are what limits: up to the whole rate in one
+        (14.0, 1.0, 14),
+        (40.0, 2.0, 40),
+        (500.0, 2.0, 50),
+        (0.5, 1000.0, 1),
+    ],
+)
+def test_a_call_carries_a_fifth_of_the_rate_unless_calls_are_what_limits(
+    rate: float, calls: float, entries: int
+) -> None:
+    assert entries_per_call(rate, calls) == entries
+
+
+def test_a_grant_is_one_call_or_a_tenth_of_a_second(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, max_rate=14.0)
+    assert granted(take(raw, account, 1000)).left == 2
+
+    set_pace(account, max_rate=2000.0, mail_tat=timezone.now(), call_tat=timezone.now())
+    grant = granted(take(raw, account, 1000))
+
+    assert (grant.left, grant.entries_per_call, grant.is_probe) == (200, 50, False)
+    assert granted(take(raw, account, 3)).left == 3
+
+
+def test_calls_per_second_hold_too(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, max_rate=10_000.0, max_calls=10.0)
+
+    grant = granted(take(raw, account, 1000))
+    again = take(raw, account, 1000)
+
+    assert grant.left == 1000  # 20 calls: two seconds' worth
+    assert isinstance(again, Refusal)
+
+
+def test_a_horizon_lets_the_transactional_lane_in_where_a_campaign_has_to_wait(
+    account: SendingAccount, raw: Connection
+) -> None:
+    set_pace(account, mail_tat=timezone.now() + timedelta(seconds=2))
+
+    refused(take(raw, account))
+    refused(take(raw, account, lane=Lane.AUTOMATION))
+    grant = granted(take(raw, account, lane=Lane.TRANSACTIONAL))
+
+    assert 1.5 < grant.starts_at - monotonic() <= 2.0
+    assert not grant.is_void
+
+
+def test_a_grant_is_void_when_it_is_used_up_or_waited_too_long() -> None:
+    now = monotonic()
+
+    assert not Grant(1, 5, 1, now).is_void
+    assert Grant(1, 0, 1, now).is_void
+    assert Grant(1, 5, 1, now - 1.01).is_void
+    assert not Grant(1, 5, 1, now + 100).is_void
+
+
+def test_the_day_ends_for_campaigns_two_percent_earlier(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, day_limit=1000, day_used=970)
+
+    assert granted(take(raw, account, 100)).left == 10
+    assert refused(take(raw, account, 100)).reason == ParkReason.QUOTA
+    assert granted(take(raw, account, 100, lane=Lane.TRANSACTIONAL)).left == 20
+    assert refused(take(raw, account, 1, lane=Lane.TRANSACTIONAL)).reason == ParkReason.QUOTA
+    assert pace_of(account).day_used == 1000
+    assert sum(AccountUsage.objects.values_list("n", flat=True)) == 30
+
+
+def test_what_a_grant_did_not_use_is_given_back_once(account: SendingAccount, raw: Connection) -> None:
+    grant = granted(take(raw, account, 30))
+    grant.left -= 12
+
+    limiter.give_back(raw, grant)
+    limiter.give_back(raw, grant)
+
+    assert grant.left == 0
+    assert pace_of(account).day_used == 12
+    assert AccountUsage.objects.get().n == 12
+
+
+def test_a_minute_that_has_passed_is_not_touched_by_giving_back(account: SendingAccount, raw: Connection) -> None:
+    grant = granted(take(raw, account, 30))
+    AccountUsage.objects.update(minute=timezone.now() - timedelta(minutes=5))
+
+    limiter.give_back(raw, grant)
+
+    assert pace_of(account).day_used == 30
+
+
+def test_dry_runs_use_nobodys_quota(raw: Connection) -> None:
+    grant = limiter.unlimited_grant(50)
+
+    limiter.give_back(raw, grant)
+
+    assert (grant.left, grant.entries_per_call) == (limiter.UNLIMITED, 50)
+    assert AccountUsage.objects.count() == 0
+
+
+def test_an_account_without_a_row_gets_nothing(raw: Connection) -> None:
+    assert limiter.take(raw, 999_999_999, lane=2, wanted=1) == Refusal(5.0, "no pace row")
+
+
+def test_eight_throttled_calls_at_once_lower_the_factor_once(account: SendingAccount, raw: Connection) -> None:
+    for _ in range(8):
+        limiter.slow_down(raw, account.pk)
+    assert pace_of(account).factor == pytest.approx(0.7)
+
+    set_pace(account, decreased_at=timezone.now() - timedelta(seconds=1.1))
+    limiter.slow_down(raw, account.pk)
+
+    assert pace_of(account).factor == pytest.approx(0.49)
+
+
+@pytest.mark.parametrize(("rate", "factor"), [(14.0, 1 / 14), (0.5, 1.0)])
+def test_the_factor_never_falls_below_one_email_a_second(
+    account: SendingAccount, raw: Connection, rate: float, factor: float
+) -> None:
+    set_pace(account, max_rate=rate)
+
+    for _ in range(15):
+        set_pace(account, decreased_at=None)
+        limiter.slow_down(raw, account.pk)
+
+    assert pace_of(account).factor == pytest.approx(factor)
+
+
+def test_a_lowered_factor_slows_grants_and_recovers_by_two_percent_per_clean_second(
+    account: SendingAccount, raw: Connection
+) -> None:
+    set_pace(account, max_rate=1000.0, factor=0.5, decreased_at=timezone.now())
+    assert granted(take(raw, account, 1000)).left == 50
+    assert pace_of(account).factor == 0.5  # not in the second of the decrease
+
+    long_ago = timezone.now() - timedelta(seconds=5)
+    set_pace(account, decreased_at=long_ago, mail_tat=long_ago, call_tat=long_ago)
+    granted(take(raw, account, 1))
+    granted(take(raw, account, 1))
+    assert pace_of(account).factor == pytest.approx(0.52)  # once
+
+    set_pace(account, factor=0.99, increased_at=long_ago)
+    granted(take(raw, account, 1))
+    assert pace_of(account).factor == 1.0
+
+
+def test_three_ambiguous_calls_in_a_row_start_probing_and_the_wait_doubles_up_to_its_bound(
+    account: SendingAccount, raw: Connection
+) -> None:
+    waits = []
+    for _ in range(12):
+        limiter.note_call(raw, account.pk, is_ambiguous=True)
+        waits.append(pace_of(account).probe_seconds)
+
+    assert waits == [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_an_answer_between_breaks_the_row(account: SendingAccount, raw: Connection) -> None:
+    for is_ambiguous in (True, True, False, True, True):
+        limiter.note_call(raw, account.pk, is_ambiguous=is_ambiguous)
+
+    assert (pace_of(account).ambiguous_streak, pace_of(account).probe_seconds) == (2, 0)
+
+
+def test_a_probe_is_one_person_at_a_time_until_an_answer_comes(account: SendingAccount, raw: Connection) -> None:
+    for _ in range(3):
+        limiter.note_call(raw, account.pk, is_ambiguous=True)
+    waiting = refused(take(raw, account, 1000))
+    assert waiting.reason == ParkReason.OUTAGE
+    assert 0 < waiting.seconds <= 1.0
+
+    set_pace(account, probe_at=timezone.now())
+    probe = granted(take(raw, account, 1000))
+    assert (probe.left, probe.entries_per_call, probe.is_probe) == (1, 1, True)
+    assert refused(take(raw, account, 1000)).reason == ParkReason.OUTAGE
+
+    limiter.note_call(raw, account.pk, is_ambiguous=False)
+    assert granted(take(raw, account, 1000)).left == 1000
+    assert pace_of(account).probe_at is None
+
+
+def test_two_probes_at_the_same_moment_are_one(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, probe_seconds=60.0, probe_at=timezone.now())
+    barrier = threading.Barrier(4)
+    answers: list[Grant | Refusal] = []
+
+    def probe() -> None:
+        with open_connection() as connection:
+            barrier.wait()
+            answers.append(limiter.take(connection, account.pk, lane=2, wanted=10))
+
+    threads = [threading.Thread(target=probe) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(isinstance(answer, Grant) for answer in answers) == 1
+
+
+def test_a_stronger_park_is_not_replaced_by_another(account: SendingAccount, raw: Connection) -> None:
+    limiter.park(raw, account.pk, ParkReason.PAUSED)
+    limiter.park(raw, account.pk, ParkReason.OUTAGE, seconds=5)
+    limiter.park_for_quota(raw, account.pk)
+
+    pace = pace_of(account)
+    assert (pace.parked_reason, pace.parked_until) == (ParkReason.PAUSED, None)
+    assert refused(take(raw, account)).reason == ParkReason.PAUSED
+
+
+def test_a_park_whose_time_is_over_is_replaced(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, parked_reason=ParkReason.OUTAGE, parked_until=timezone.now() - timedelta(seconds=1))
+
+    limiter.park(raw, account.pk, ParkReason.MISCONFIGURED)
+
+    assert pace_of(account).parked_reason == ParkReason.MISCONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("oldest", "expected"),
+    [
+        (timedelta(hours=23), timedelta(hours=1, minutes=1)),
+        (timedelta(hours=23, minutes=58), timedelta(minutes=10)),
+        (timedelta(hours=25), timedelta(minutes=10)),
+        (None, timedelta(minutes=10)),
+    ],
+)
+def test_a_used_up_day_parks_until_the_oldest_minute_leaves_it(
+    account: SendingAccount, raw: Connection, oldest: timedelta | None, expected: timedelta
+) -> None:
+    now = timezone.now()
+    if oldest is not None:
+        AccountUsage.objects.create(account_id=account.pk, minute=now - oldest, n=5)
+        AccountUsage.objects.create(account_id=account.pk, minute=now - timedelta(hours=23, minutes=30), n=0)
+
+    limiter.park_for_quota(raw, account.pk)
+
+    pace = pace_of(account)
+    assert pace.parked_reason == ParkReason.QUOTA
+    assert pace.parked_until is not None
+    assert abs(pace.parked_until - now - expected) < timedelta(seconds=5)
+
+
+def test_the_day_rolls_on_and_lets_parks_go_whose_time_has_come(account: SendingAccount, raw: Connection) -> None:
+    now = timezone.now()
+    other = AccountFactory.create(organization=account.organization)
+    held = AccountFactory.create(organization=account.organization)
+    for minutes, n in ((1, 5), (60 * 23, 7), (60 * 24 + 1, 11), (60 * 25 + 1, 13)):
+        AccountUsage.objects.create(account_id=account.pk, minute=now - timedelta(minutes=minutes), n=n)
+    set_pace(account, day_used=36, parked_reason=ParkReason.QUOTA, parked_until=now)
+    set_pace(other, day_used=3, parked_reason=ParkReason.OUTAGE, parked_until=now + timedelta(minutes=5))
+    set_pace(held, parked_reason=ParkReason.PAUSED, parked_until=None)
+
+    roll_day(raw)
+
+    assert (pace_of(account).day_used, pace_of(account).parked_reason) == (12, "")
+    assert (pace_of(other).day_used, pace_of(other).parked_reason) == (0, ParkReason.OUTAGE)
+    assert pace_of(held).parked_reason == ParkReason.PAUSED
+    assert sorted(AccountUsage.objects.values_list("n", flat=True)) == [5, 7, 11]
+
+
+# a mailout's own pace
+
+
+def take_of(raw: Connection, mailout: Mailout, wanted: int) -> int | Refusal:
+    return limiter.take_of_mailout(raw, mailout.pk, wanted=wanted)
+
+
+def test_a_mailouts_own_pace_gives_a_tenth_of_a_second_at_a_time(account: SendingAccount, raw: Connection) -> None:
+    mailout = MailoutFactory.create(account=account, organization=account.organization, rate_limit=100.0)
+    # nobody has taken any yet: the first tenth of a second comes with the burst
+    assert [take_of(raw, mailout, 50), take_of(raw, mailout, 50)] == [10, 10]
+    assert take_of(raw, mailout, 50) == Refusal(0.05)
+
+    Mailout.objects.update(pace_tat=timezone.now() - timedelta(seconds=1))
+    assert take_of(raw, mailout, 3) == 3
+
+
+def test_a_slow_pace_gives_one_person_at_a_time(account: SendingAccount, raw: Connection) -> None:
+    mailout = MailoutFactory.create(account=account, organization=account.organization, rate_limit=0.5)
+
+    assert take_of(raw, mailout, 50) == 1
+    assert isinstance(take_of(raw, mailout, 50), Refusal)
+    mailout.refresh_from_db()
+    assert isinstance(mailout.pace_tat, datetime)
+    assert 1.5 < (mailout.pace_tat - timezone.now()).total_seconds() <= 2.0
