@@ -26,8 +26,11 @@ def enqueue(
 
     def publish() -> None:
         try:
-            signature = current_app.tasks[task] if isinstance(task, str) else task
-            signature.apply_async(args, countdown=countdown or 0.0, expires=expires or NEVER_SECONDS, retry=False)
+            options: dict[str, Any] = {"countdown": countdown or 0.0, "expires": expires or NEVER_SECONDS, "retry": False}
+            if isinstance(task, str):  # management commands load no tasks, so the name is not looked up here
+                current_app.send_task(task, args, **options)
+            else:
+                task.apply_async(args, **options)
         except (OperationalError, OSError) as error:
             logger.warning("enqueue.broker_unreachable", task=str(task), error=str(error))
 
