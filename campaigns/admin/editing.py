@@ -19,7 +19,8 @@ from campaigns.admin.forms import WHEN_INPUTS
 from campaigns.admin.wording import kilobytes, number, when_words
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.states import state_of
-from campaigns.services.compose import Changes, save_campaign
+from campaigns.services.compose import save_campaign
+from campaigns.services.field_values import Changes
 from campaigns.services.reviewing import Review, review_campaign
 from campaigns.templatetags.campaign_words import readable
 from organizations.access import access

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import InvalidInput
 from campaigns.models import ContentFormat
-from campaigns.services.compose import Changes
+from campaigns.services.field_values import Changes
 from campaigns.services.local_times import LocalMoment, resolve_local
 
 LONG = 1_100_000  # a little more than what is saved, so that the service can name the size

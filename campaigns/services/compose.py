@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from amazonsender.core.errors import Conflict, InvalidInput
 from campaigns.models import Campaign, CampaignRevision, CampaignState, ContentFormat, Template
 from campaigns.selectors.accounts import accounts_of
+from campaigns.selectors.changes import changes_since, describe_changes
+from campaigns.services.field_values import (
+    LIST_FIELDS,
+    PLAIN_FIELDS,
+    REFERENCE_FIELDS,
+    TIME_FIELDS,
+    Changes,
+    checked_changes,
+)
 from organizations.models import Organization, User
 from organizations.services.audit import record
 from subscribers.models import List
 
-BODY_LIMIT_BYTES = 1_000_000
 COALESCE = datetime.timedelta(seconds=60)  # saves of the same fields by the same person become one undo step
-
-PLAIN_FIELDS = ("name", "format", "body", "subject", "preheader", "sender_name", "sender_email", "reply_to")
-REFERENCE_FIELDS = ("template_id", "account_id")
-TIME_FIELDS = ("scheduled_at", "not_after")
-LIST_FIELDS = ("list_ids", "excluded_list_ids")
-LENGTHS = {"name": 200, "subject": 400, "preheader": 300, "sender_name": 120, "sender_email": 320, "reply_to": 320}
-FIELDS = (*PLAIN_FIELDS, *REFERENCE_FIELDS, *TIME_FIELDS, *LIST_FIELDS)
-
-
-class Changes(TypedDict, total=False):
-    """New values of some fields of a campaign."""
-
-    name: str
-    format: str
-    body: str
-    subject: str
-    preheader: str
-    sender_name: str
-    sender_email: str
-    reply_to: str
-    template_id: int | None
-    account_id: int | None
-    scheduled_at: datetime.datetime | None
-    not_after: datetime.datetime | None
-    list_ids: list[int]
-    excluded_list_ids: list[int]
 
 
 def create_campaign(
@@ -85,7 +63,7 @@ def save_campaign(*, campaign: Campaign, changes: Changes, revision: int, actor:
     Somebody else's save in between is merged when it touched other fields. Raises Conflict naming who changed what
     when it touched the same, or when the campaign can't be edited any more; InvalidInput for a value that can't be.
     """
-    checked = _checked(campaign, changes)
+    checked = checked_changes(campaign, changes)
     with transaction.atomic():
         current = _locked(campaign)
         before = snapshot(current)
@@ -149,47 +127,6 @@ def snapshot(campaign: Campaign) -> dict[str, Any]:
     values["list_ids"] = sorted(campaign.lists.values_list("pk", flat=True))
     values["excluded_list_ids"] = sorted(campaign.excluded_lists.values_list("pk", flat=True))
     return values
-
-
-def field_labels(names: Iterable[str]) -> str:
-    """Name fields as people call them, for a sentence."""
-    labels = {
-        "name": _("the name"),
-        "format": _("the format"),
-        "body": _("the content"),
-        "template_id": _("the template"),
-        "subject": _("the subject"),
-        "preheader": _("the preview text"),
-        "sender_name": _("the sender"),
-        "sender_email": _("the sender"),
-        "reply_to": _("the reply-to address"),
-        "account_id": _("the sending account"),
-        "list_ids": _("the audience"),
-        "excluded_list_ids": _("the audience"),
-        "scheduled_at": _("the time"),
-        "not_after": _("the time"),
-    }
-    return ", ".join(dict.fromkeys(labels[name] for name in names if name in labels))
-
-
-def changes_since(campaign: Campaign, revision: int) -> list[CampaignRevision]:
-    """The saves after a revision, oldest first."""
-    return list(campaign.revisions.filter(revision__gte=revision).select_related("actor").order_by("revision"))
-
-
-def describe_changes(saves: list[CampaignRevision]) -> str:
-    """Say who changed what: "Alice changed the subject."; the word order names nobody's gender."""
-    sentences = []
-    for actor, names in _by_actor(saves).items():
-        sentences.append(_("%(who)s changed %(what)s.") % {"who": actor, "what": field_labels(sorted(names))})
-    return " ".join(sentences)
-
-
-def _by_actor(saves: list[CampaignRevision]) -> dict[str, set[str]]:
-    grouped: dict[str, set[str]] = {}
-    for save in saves:
-        grouped.setdefault(str(save.actor) if save.actor else _("Somebody"), set()).update(save.changed)
-    return grouped
 
 
 def _locked(campaign: Campaign) -> Campaign:
@@ -257,62 +194,3 @@ def _restorable(current: Campaign, fields: dict[str, Any]) -> dict[str, Any]:
             known = List.objects.for_organization(current.organization).filter(pk__in=values[name])
             values[name] = sorted(known.values_list("pk", flat=True))
     return values
-
-
-def _checked(campaign: Campaign, changes: Changes) -> dict[str, Any]:
-    values: dict[str, Any] = dict(changes)
-    unknown = set(values) - set(FIELDS)
-    if unknown:
-        raise InvalidInput(_("There is no field called %(name)s.") % {"name": sorted(unknown)[0]})
-    for name in PLAIN_FIELDS:
-        if name in values:
-            values[name] = _checked_text(name, str(values[name]))
-    for name in LIST_FIELDS:
-        if name in values:
-            values[name] = _own_lists(campaign, values[name])
-    _check_references(campaign, values)
-    return values
-
-
-def _checked_text(name: str, value: str) -> str:
-    if name == "body":
-        size = len(value.encode())
-        if size > BODY_LIMIT_BYTES:
-            limit = BODY_LIMIT_BYTES // 1000
-            raise InvalidInput(
-                _("The content has %(size)s KB, more than the %(limit)s KB that fit.")
-                % {"size": size // 1000, "limit": limit}
-            )
-        return value.replace("\r\n", "\n")
-    value = " ".join(value.split())
-    if name == "name" and not value:
-        raise InvalidInput(_("Give the campaign a name."))
-    if name == "format" and value not in ContentFormat.values:
-        raise InvalidInput(_("There is no such format."))
-    limit = LENGTHS.get(name, 0)
-    if limit and len(value) > limit:
-        raise InvalidInput(
-            ngettext("At most %(n)s character fits.", "At most %(n)s characters fit.", limit) % {"n": limit}
-        )
-    if name in ("sender_email", "reply_to") and value:
-        try:
-            validate_email(value)
-        except ValidationError:
-            raise InvalidInput(_("“%(value)s” is not an email address.") % {"value": value}) from None
-    return value
-
-
-def _own_lists(campaign: Campaign, ids: Iterable[int]) -> list[int]:
-    wanted = {int(pk) for pk in ids}
-    known = set(List.objects.for_organization(campaign.organization).filter(pk__in=wanted).values_list("pk", flat=True))
-    if wanted - known:
-        raise InvalidInput(_("One of these lists does not exist any more."))
-    return sorted(known)
-
-
-def _check_references(campaign: Campaign, values: dict[str, Any]) -> None:
-    template_id, account_id = values.get("template_id"), values.get("account_id")
-    if template_id and not Template.objects.for_organization(campaign.organization).filter(pk=template_id).exists():
-        raise InvalidInput(_("This template does not exist any more."))
-    if account_id and account_id not in {account.pk for account in accounts_of(campaign.organization)}:
-        raise InvalidInput(_("This sending account does not exist any more."))

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, DomainError
 from campaigns.models import Campaign, CampaignState
+from campaigns.selectors.changes import changes_since, describe_changes
 from campaigns.selectors.content import compose_email
-from campaigns.services.compose import changes_since, describe_changes
 from campaigns.services.dry_run import run_dry
 from campaigns.services.reviewing import Review, audience_of, review_campaign
 from delivery.compiling.headers import mailbox

@@ -61,7 +61,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--verify", action="store_true", help="Compare Local SES's record with the ledger at the end."
         )
-        parser.add_argument("--settle", type=float, default=30, help="Seconds to wait for events to come back.")
+        parser.add_argument("--settle", type=float, default=45, help="Seconds to wait for events to come back.")
         parser.add_argument("--format", choices=["text", "json"], default="text", help="How to answer.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -125,6 +125,7 @@ class Command(BaseCommand):
                 return
             before = now
             time.sleep(1)
+        self._say("More is still coming back; the campaign's page shows it live.")
 
     def _answer(self, campaign: Campaign, mailout: Mailout) -> dict[str, Any]:
         mailout.refresh_from_db()
