@@ -85,10 +85,11 @@ def test_four_workers_together_stay_within_the_rate_over_any_second(
     for thread in threads:
         thread.join()
 
+    # Less than a second, since a trigger notes a start some milliseconds after it was granted.
     most, total = raw.execute(
         f"""
         SELECT max(within), max(total) FROM (
-            SELECT sum(n) OVER (ORDER BY starts_at RANGE BETWEEN CURRENT ROW AND interval '999 ms' FOLLOWING) AS within,
+            SELECT sum(n) OVER (ORDER BY starts_at RANGE BETWEEN CURRENT ROW AND interval '950 ms' FOLLOWING) AS within,
                    sum(n) OVER () AS total FROM {grants}) g
         """
     ).fetchone() or (0, 0)
