@@ -5,7 +5,8 @@ const drop = document.querySelector("[data-drop]");
 if (drop) {
   const input = drop.querySelector("input[type=file]");
   const send = () => { if (input.files.length) { drop.setAttribute("aria-busy", "true"); drop.submit(); } };
-  input.addEventListener("change", send);
+  // Unfold hangs its own handler on every file field and expects its widget around it: it must not hear of this one.
+  drop.addEventListener("change", (event) => { event.stopPropagation(); send(); }, true);
   for (const name of ["dragenter", "dragover"]) drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("as-drop--over"); });
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("as-drop--over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); input.files = event.dataTransfer.files; send(); });
