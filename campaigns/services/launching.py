@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from amazonsender.core.errors import Conflict, DomainError
 from campaigns.models import Campaign, CampaignState
@@ -137,8 +138,18 @@ def confirmation_of(campaign: Campaign, *, people: int | None) -> dict[str, obje
 
 def _people_changed(difference: int) -> str:
     if difference > 0:
-        return _("Since you opened this page %(n)s people joined the audience. Look again.") % {"n": difference}
-    return _("Since you opened this page %(n)s people left the audience. Look again.") % {"n": -difference}
+        said = ngettext(
+            "Since you opened this page %(n)s person joined the audience. Look again.",
+            "Since you opened this page %(n)s people joined the audience. Look again.",
+            difference,
+        )
+    else:
+        said = ngettext(
+            "Since you opened this page %(n)s person left the audience. Look again.",
+            "Since you opened this page %(n)s people left the audience. Look again.",
+            -difference,
+        )
+    return said % {"n": abs(difference)}
 
 
 def _same_or_conflict(campaign: Campaign, revision: int) -> Mailout:

@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from campaigns.models import Campaign
-from campaigns.sample.localses import Accepted
+from campaigns.sample.localses import Accepted, LocalSes, LocalSesError
 from campaigns.sample.people import make_people
 from campaigns.sample.reconciling import compare
 from campaigns.services.launching import launch_campaign
@@ -202,6 +203,77 @@ def test_waiting_ends_with_the_exact_account() -> None:
         account = json.loads(run("send_campaign", str(campaign.pk), "--dry-run", "--wait", "--format", "json"))
 
     assert (account["state"], account["candidates"], account["states"]["simulated"]) == ("finished", 5, 5)
+
+
+def test_mailout_status_of_a_finished_one_ends_well(campaign: Campaign) -> None:
+    from tests.campaigns.test_sending_pages import finish
+
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    finish(mailout, sent=5)
+
+    said = run("mailout_status", str(mailout.pk))
+
+    assert said.splitlines()[:3] == [
+        "Autumn letter: Sent",
+        "candidates                       5",
+        "  sent                           5",
+    ]
+
+
+def test_mailout_status_says_why_it_is_paused(campaign: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    Mailout.objects.filter(pk=mailout.pk).update(state="paused", state_reason="bounces")
+
+    with pytest.raises(SystemExit):
+        call_command("mailout_status", str(mailout.pk))
+
+    assert "Too many addresses bounced" in capsys.readouterr().out
+
+
+def test_waiting_gives_up_after_its_time(campaign: Campaign) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("send_campaign", str(campaign.pk), "--wait", "--timeout", "0")
+
+    assert ended.value.code == 3
+
+
+@pytest.mark.django_db
+def test_the_demo_says_when_local_ses_does_not_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.LOCALSES_URL = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setattr(LocalSes, "wait_until_up", lambda self, *, seconds: self.stats())
+
+    with pytest.raises(CommandError, match="does not answer"):
+        run("seed_demo")
+
+    assert not Subscriber.objects.exists()
+
+
+def test_local_ses_is_waited_for_only_so_long() -> None:
+    client = LocalSes(f"http://127.0.0.1:{free_port()}")
+
+    with pytest.raises(LocalSesError, match="does not answer"):
+        client.wait_until_up(seconds=0.4)
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_a_record_that_differs_fails_the_demo(localses: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    with running_engine(make_runner):
+        run("seed_demo", "--people", "40", "--settle", "0")
+    httpx.delete(f"{localses.url}/_localses/messages")
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("seed_demo", "--people", "40", "--settle", "1", "--verify")
+
+    assert ended.value.code == 1
+    said = capsys.readouterr().out
+    assert "was sent before; nothing new is sent" in said
+    assert "DISAGREE" in said
+
+
+def test_local_ses_refusing_a_setting_is_said(localses: Running) -> None:
+    with pytest.raises(LocalSesError, match="answered 4"):
+        LocalSes(localses.url).change_settings(no_such_setting=1)
 
 
 @pytest.mark.parametrize(("state", "code"), [("sending", 3), ("paused", 4), ("cancelled", 4)])

@@ -160,3 +160,42 @@ def test_a_scheduled_campaign_cannot_be_archived(campaign: Campaign, alice: User
 
     campaign.refresh_from_db()
     assert not campaign.is_archived
+
+
+def test_a_sent_campaign_can_only_be_duplicated(campaign: Campaign, alice: User) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(state=CampaignState.SENDING)
+
+    with pytest.raises(Conflict, match="duplicate it to change it"):
+        save_campaign(campaign=campaign, changes={"subject": "New"}, revision=1, actor=alice)
+
+
+def test_undoing_leaves_out_lists_that_are_gone(campaign: Campaign, alice: User) -> None:
+    gone = world.make_list(campaign.organization, "Gone", people=0)
+    both = [campaign.lists.get().pk, gone.pk]
+    campaign.lists.set(both)
+    save_campaign(campaign=campaign, changes={"list_ids": both[:1]}, revision=1, actor=alice)
+    gone.delete()
+
+    undo_last_save(campaign=campaign, actor=alice)
+
+    assert list(campaign.lists.values_list("pk", flat=True)) == both[:1]
+
+
+def test_a_revision_from_the_future_is_refused(campaign: Campaign, alice: User) -> None:
+    with pytest.raises(Conflict, match="Somebody else saved meanwhile"):
+        save_campaign(campaign=campaign, changes={"subject": "New"}, revision=9, actor=alice)
+
+
+def test_a_campaign_without_a_name_is_not_made(acme: Organization, alice: User) -> None:
+    with pytest.raises(InvalidInput):
+        create_campaign(organization=acme, actor=alice, name=" ")
+
+    assert not Campaign.objects.exists()
+
+
+def test_undoing_brings_a_time_back(campaign: Campaign, alice: User) -> None:
+    at = timezone.now()
+    Campaign.objects.filter(pk=campaign.pk).update(scheduled_at=at)
+    save_campaign(campaign=campaign, changes={"scheduled_at": None}, revision=1, actor=alice)
+
+    assert undo_last_save(campaign=campaign, actor=alice).scheduled_at == at

@@ -157,3 +157,33 @@ def test_an_old_version_comes_back_as_a_new_one(template: Template, alice: User)
 def test_two_templates_cannot_have_one_name(acme: Organization, template: Template) -> None:
     with pytest.raises(Conflict, match="already"):
         create_template(organization=acme, name="Frame", html=world.FRAME)
+
+
+def test_a_template_keeps_within_its_size_and_needs_a_name(acme: Organization) -> None:
+    with pytest.raises(InvalidInput, match="at most 500 KB"):
+        create_template(organization=acme, name="Big", html="{{ content }}" + "x" * 500_001)
+    with pytest.raises(InvalidInput, match="Give the template a name"):
+        create_template(organization=acme, name=" ", html=world.FRAME)
+
+    assert not Template.objects.exists()
+
+
+def test_renaming_a_template_to_a_taken_name_is_refused(acme: Organization, template: Template, alice: User) -> None:
+    create_template(organization=acme, name="Other", html=world.FRAME)
+
+    with pytest.raises(Conflict, match="already"):
+        save_template(template=template, name="Other", description="", html=world.FRAME, number=1, actor=alice)
+
+    template.refresh_from_db()
+    assert template.name == "Frame"
+
+
+def test_a_finding_about_the_subject_has_no_line_in_the_template(campaign: Campaign, template: Template) -> None:
+    campaign.template = template
+    campaign.subject = "{{ lst_name }}"
+
+    check = check_content(campaign)
+
+    finding = next(finding for finding in check.findings if finding.part == "subject")
+    assert check.composition.author_line(finding) == finding.line
+    assert check.composition.template_line(finding) == 0

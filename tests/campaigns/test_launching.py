@@ -114,7 +114,7 @@ def test_another_number_of_people_than_the_confirmed_one_is_refused(
 ) -> None:
     world.subscribe(newsletter, "late@example.com")
 
-    with pytest.raises(Conflict, match="1 people joined the audience"):
+    with pytest.raises(Conflict, match="1 person joined the audience"):
         launch_campaign(campaign=campaign, revision=1, actor=alice, people=5)
 
     campaign.refresh_from_db()
@@ -215,3 +215,32 @@ def test_ten_clicks_at_once_launch_once() -> None:
     mailout = Mailout.objects.get()
     assert results == [mailout] * 10
     assert AuditEntry.objects.filter(action="campaign.launched").count() == 1
+
+
+def test_a_person_cannot_start_what_is_scheduled(campaign: Campaign, alice: User) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(state=CampaignState.SCHEDULED, scheduled_at="2031-01-01T00:00Z")
+
+    with pytest.raises(Conflict, match="It is scheduled already"):
+        launch_campaign(campaign=Campaign.objects.get(pk=campaign.pk), revision=1, actor=alice)
+
+    assert not Mailout.objects.exists()
+
+
+def test_people_who_left_since_the_confirmation_are_counted_too(
+    campaign: Campaign, newsletter: List, alice: User
+) -> None:
+    newsletter.subscriptions.filter(subscriber__email="newsletter1@example.com").delete()
+
+    with pytest.raises(Conflict, match="1 person left the audience"):
+        launch_campaign(campaign=campaign, revision=1, actor=alice, people=5)
+
+    assert not Mailout.objects.exists()
+
+
+def test_a_dry_run_of_broken_content_is_refused(campaign: Campaign, alice: User) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(body="{% if x %}")
+
+    with pytest.raises(CompileError):
+        run_dry(campaign=Campaign.objects.get(pk=campaign.pk), actor=alice)
+
+    assert not Mailout.objects.exists()

@@ -88,7 +88,7 @@ def test_people_who_joined_since_the_page_was_opened_are_named(
     response = bob_client.post(page("review", campaign), CONFIRMED)
 
     assert response.status_code == 409
-    assert "1 people joined the audience" in text(response)
+    assert "1 person joined the audience" in text(response)
     assert not Mailout.objects.exists()
 
 
