@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--skip-webhook", action="store_true")
     options = parser.parse_args()
     parts = urlsplit(os.environ["DATABASE_URL"])
@@ -49,6 +50,7 @@ def main() -> None:
     try:
         prepare()
         result = bench_processor(options.events)
+        result |= bench_processors(options.events, options.processes)
         if not options.skip_webhook:
             result |= bench_webhook(options.requests)
     finally:
@@ -120,14 +122,14 @@ def make_ledger(people: int) -> int:
     return mailout.pk
 
 
-def make_events(mailout_id: int, people: int, count: int) -> list[tuple[str, bytes]]:
+def make_events(mailout_id: int, people: int, count: int, *, seed: int = 1) -> list[tuple[str, bytes]]:
     from datetime import UTC, datetime, timedelta
 
     from delivery.models import EventType
     from delivery.services.events.readers import write_act
     from tests.delivery.events.notifications import envelope, event
 
-    rng = random.Random(1)
+    rng = random.Random(seed)
     start = datetime.now(UTC).replace(microsecond=0)
     made: list[tuple[str, bytes]] = []
     for _ in range(count):
@@ -159,19 +161,22 @@ def make_events(mailout_id: int, people: int, count: int) -> list[tuple[str, byt
     return made
 
 
-def bench_processor(count: int) -> dict[str, Any]:
-    from django.db import connection
-
-    from delivery.services.events import process_inbox
+def fill_inbox(events: list[tuple[str, bytes]]) -> None:
     from delivery.services.events.ledger import open_cursor
 
-    people = max(count, 1000)
-    mailout_id = make_ledger(people)
-    events = make_events(mailout_id, people, count)
     with open_cursor().copy("COPY delivery_inbox (source, body) FROM STDIN WITH (FORMAT binary)") as copy:
         copy.set_types(["varchar", "bytea"])
         for row in events:
             copy.write_row(row)
+
+
+def bench_processor(count: int) -> dict[str, Any]:
+    from django.db import connection
+
+    people = max(count, 1000)
+    mailout_id = make_ledger(people)
+    events = make_events(mailout_id, people, count)
+    fill_inbox(events)
     size = sum(len(body) for _, body in events)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE delivery_inbox")
@@ -180,9 +185,7 @@ def bench_processor(count: int) -> dict[str, Any]:
         backend = cursor.fetchone()[0]
     cpu, backend_cpu = _cpu(), _cpu_of(backend)
     started = time.perf_counter()
-    done = 0
-    while taken := process_inbox(limit=1000):
-        done += taken
+    done = drain()
     seconds = time.perf_counter() - started
     if done != count:
         raise SystemExit(f"{done} of {count} events were processed")
@@ -193,6 +196,52 @@ def bench_processor(count: int) -> dict[str, Any]:
         "postgres_us_per_event": round((_cpu_of(backend) - backend_cpu) / count * 1e6, 1),
         "bytes_per_event": round(size / count),
     }
+
+
+def drain() -> int:
+    """Empty the inbox; return how many messages were taken."""
+    from delivery.services.events import process_inbox
+
+    done = 0
+    while taken := process_inbox(limit=1000):
+        done += taken
+    return done
+
+
+def drain_beside_others(ready: Any, go: Any, done: Any) -> None:
+    """A processor in a process of its own, warm before the clock starts."""
+    import django
+
+    django.setup()
+    drain()
+    ready.release()
+    go.wait()
+    done.put(drain())
+
+
+def bench_processors(count: int, processes: int) -> dict[str, Any]:
+    """The same with several processes at once, which share out the inbox."""
+    import multiprocessing
+
+    from delivery.models import Inbox, Mailout
+
+    context = multiprocessing.get_context("spawn")
+    ready, go, done = context.Semaphore(0), context.Event(), context.Queue()
+    workers = [context.Process(target=drain_beside_others, args=(ready, go, done)) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        ready.acquire()
+    fill_inbox(make_events(Mailout.objects.get().pk, count, count, seed=2))
+    started = time.perf_counter()
+    go.set()
+    total = sum(done.get() for _ in workers)
+    seconds = time.perf_counter() - started
+    for worker in workers:
+        worker.join()
+    if total != count or Inbox.objects.exists():
+        raise SystemExit(f"{total} of {count} events were processed")
+    return {f"events_per_second_{processes}_processes": round(count / seconds)}
 
 
 def _cpu() -> float:
@@ -207,6 +256,12 @@ def _cpu_of(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_of_group(pid: int) -> float:
+    """CPU seconds of a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return _cpu_of(pid) + sum(_cpu_of(int(child)) for child in children.read_text().split())
 
 
 def bench_webhook(count: int) -> dict[str, Any]:
@@ -282,6 +337,7 @@ def bench_webhook(count: int) -> dict[str, Any]:
             connection.close()
 
         threads = 8
+        cpu = _cpu_of_group(server.pid)
         started = time.perf_counter()
         workers = [threading.Thread(target=post, args=(bodies[index::threads],)) for index in range(threads)]
         for worker in workers:
@@ -289,13 +345,17 @@ def bench_webhook(count: int) -> dict[str, Any]:
         for worker in workers:
             worker.join()
         seconds = time.perf_counter() - started
+        cpu = _cpu_of_group(server.pid) - cpu
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=20)
     stored = Inbox.objects.count()
     if failures or stored != count:
         raise SystemExit(f"{len(failures)} requests failed ({failures[:3]}), {stored} of {count} messages were stored")
-    return {"webhook_requests_per_second": round(count / seconds)}
+    return {
+        "webhook_requests_per_second": round(count / seconds),
+        "webhook_python_us_per_request": round(cpu / count * 1e6, 1),
+    }
 
 
 if __name__ == "__main__":
