@@ -14,6 +14,7 @@ from delivery.models import (
     AccountPace,
     DeliveryEvent,
     EventType,
+    ExclusionReason,
     Mailout,
     Message,
     MessageState,
@@ -22,6 +23,7 @@ from delivery.models import (
     SendingAccount,
     Verdict,
 )
+from delivery.providers.base import TransientError
 from organizations.models import AuditEntry, Organization, User
 from tests.campaigns import world
 from tests.campaigns.test_pages import text
@@ -234,3 +236,67 @@ def test_another_organization_finds_no_account(mallory_client: Client, account: 
     assert mallory_client.get(reverse("admin:sending_account", args=[account.pk])).status_code == 404
     for name in ("check", "limit", "sender"):
         assert mallory_client.post(reverse(f"admin:sending_account_{name}", args=[account.pk])).status_code == 404
+
+
+def test_checking_again_says_how_it_went(
+    alice_client: Client, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = reverse("admin:sending_account_check", args=[account.pk])
+    monkeypatch.setattr("delivery.admin.accounts.check_account", lambda *, account: account)
+    sound = alice_client.post(url)
+    assert [str(message) for message in get_messages(sound.wsgi_request)] == ["Checked just now."]
+
+    def failing(*, account: SendingAccount) -> SendingAccount:
+        account.check_error = "no credentials"
+        return account
+
+    monkeypatch.setattr("delivery.admin.accounts.check_account", failing)
+    broken = alice_client.post(url)
+    assert "no credentials" in str(list(get_messages(broken.wsgi_request))[-1])
+
+
+def test_a_provider_that_refuses_a_sender_is_quoted(
+    alice_client: Client, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**given: object) -> SenderIdentity:
+        raise TransientError("no answer")
+
+    monkeypatch.setattr("delivery.admin.accounts.add_sender", refuse)
+
+    response = alice_client.post(reverse("admin:sending_account_sender", args=[account.pk]), {"identity": "a.example"})
+
+    assert [str(message) for message in get_messages(response.wsgi_request)] == ["no answer"]
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "said"),
+    [
+        (MessageState.EXCLUDED, {"reason": ExclusionReason.BOUNCED}, "Bounced before"),
+        (MessageState.SIMULATED, {"sent_at": timezone.now()}, "Simulated"),
+        (MessageState.FAILED, {"error": "MessageRejected: virus"}, "MessageRejected: virus"),
+        (MessageState.UNKNOWN, {}, "It may have gone out, so we do not send it twice."),
+    ],
+)
+def test_each_fate_of_a_message_is_told(
+    bob_client: Client, mailout: Mailout, state: MessageState, fields: dict[str, object], said: str
+) -> None:
+    Message.objects.filter(mailout_id=mailout.pk, n=1).update(state=state, **fields)
+
+    assert said in text(bob_client.get(message_url(mailout)))
+
+
+def test_an_event_without_details_has_none(bob_client: Client, mailout: Mailout) -> None:
+    DeliveryEvent.objects.create(
+        mailout_id=mailout.pk, n=1, at=timezone.now(), type=EventType.SOFT_BOUNCED, id=1, detail={}
+    )
+
+    assert "Bounced for now" in text(bob_client.get(message_url(mailout)))
+
+
+def test_a_finished_mailouts_messages_are_counted_exactly(bob_client: Client, mailout: Mailout) -> None:
+    Message.objects.filter(mailout_id=mailout.pk).update(state=MessageState.SENT)
+    Mailout.objects.filter(pk=mailout.pk).update(state="finished")
+
+    said = text(bob_client.get(reverse("admin:mailout_messages", args=[mailout.pk])))
+
+    assert "3 messages, each accounted for." in said
