@@ -21,7 +21,10 @@ def declared() -> dict[str, tuple[str, int]]:
                 if error.name != f"{app}.{module}":
                     raise
             else:
-                found |= {name: (task if isinstance(task, str) else task.name, every) for name, (task, every) in periodic.items()}
+                found |= {
+                    name: (task if isinstance(task, str) else task.name, every)
+                    for name, (task, every) in periodic.items()
+                }
     return found
 
 

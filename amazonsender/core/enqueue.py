@@ -26,7 +26,11 @@ def enqueue(
 
     def publish() -> None:
         try:
-            options: dict[str, Any] = {"countdown": countdown or 0.0, "expires": expires or NEVER_SECONDS, "retry": False}
+            options: dict[str, Any] = {
+                "countdown": countdown or 0.0,
+                "expires": expires or NEVER_SECONDS,
+                "retry": False,
+            }
             if isinstance(task, str):  # management commands load no tasks, so the name is not looked up here
                 current_app.send_task(task, args, **options)
             else:

@@ -6,7 +6,7 @@ os.environ.setdefault("AMAZONSENDER_IGNORE_DOTENV", "1")
 os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 40)
 os.environ.setdefault("TOKEN_KEYS", "2:" + "ab" * 32 + ",1:" + "cd" * 32)
 
-from amazonsender.settings.base import *  # noqa: E402, F403
+from amazonsender.settings.base import *  # noqa: F403
 
 PUBLIC_URL = "http://testserver"
 ALLOWED_HOSTS = ["*"]
