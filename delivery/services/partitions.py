@@ -48,7 +48,11 @@ def _ensure(name: str, parent: str, lo: str, hi: str, *, fillfactor: int = 100) 
         if cursor.fetchone()[0]:
             return []
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery_partitions'))")
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        # Not to_regclass again: it would repeat its answer from the session's cache, which waiting did not refresh.
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",
+            [name],
+        )
         if cursor.fetchone()[0]:
             return []
         cursor.execute("SET LOCAL timezone = 'UTC'")

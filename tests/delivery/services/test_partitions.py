@@ -1,0 +1,120 @@
+"""Numbers of mailouts, and the partitions that hold their messages."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection, connections
+
+from delivery.services import partitions
+from delivery.services.mailouts import new_mailout_id
+from delivery.services.partitions import ensure_partitions, message_table, month_number, month_start
+
+FAR = datetime(2141, 11, 15, tzinfo=UTC)
+PARENTS = ("delivery_message", "delivery_event", "delivery_inbox_seen")
+
+
+def drop_far() -> None:
+    with connection.cursor() as cursor:
+        for parent in PARENTS:
+            for label in ("2141_11", "2141_12", "2142_01"):
+                cursor.execute(f"DROP TABLE IF EXISTS {parent}_{label}")
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [
+        (datetime(2020, 1, 1, tzinfo=UTC), 0),
+        (datetime(2020, 12, 31, tzinfo=UTC), 11),
+        (datetime(2021, 1, 1, tzinfo=UTC), 12),
+        (datetime(2026, 11, 25, tzinfo=UTC), 82),
+    ],
+)
+def test_months_are_counted_since_2020(at: datetime, number: int) -> None:
+    assert month_number(at) == number
+    assert month_start(number) == at.replace(day=1)
+
+
+def test_a_mailouts_messages_lie_in_its_month() -> None:
+    assert message_table(82_000_001) == "delivery_message_2026_11"
+    assert message_table(82_999_999) == "delivery_message_2026_11"
+    assert message_table(83_000_000) == "delivery_message_2026_12"
+
+
+def test_numbers_run_within_a_month_and_start_again_in_the_next(db: None) -> None:
+    november, december = datetime(2141, 11, 30, tzinfo=UTC), datetime(2141, 12, 1, tzinfo=UTC)
+
+    assert [new_mailout_id(at=at) for at in (november, november, december, november)] == [
+        1462_000_001,
+        1462_000_002,
+        1463_000_001,
+        1462_000_003,
+    ]
+
+
+def test_partitions_are_made_ahead_and_only_once(db: None) -> None:
+    made = ensure_partitions(at=FAR)
+
+    assert sorted(made) == sorted(
+        f"{parent}_{label}" for parent in PARENTS for label in ("2141_11", "2141_12", "2142_01")
+    )
+    assert ensure_partitions(at=FAR) == []
+    assert ensure_partitions(at=datetime(2141, 12, 31, tzinfo=UTC), months_ahead=1) == []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_message (mailout_id, n, subscriber_id) VALUES (1462000001, 1, 1) RETURNING tableoid::regclass::text"
+        )
+        assert cursor.fetchone() == ("delivery_message_2141_11",)
+
+
+def test_four_processes_at_once_make_each_partition_once(transactional_db: None) -> None:
+    barrier = threading.Barrier(4)
+    made: list[str] = []
+
+    def ensure() -> None:
+        barrier.wait()
+        try:
+            made.extend(ensure_partitions(at=FAR))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=ensure) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drop_far()
+
+    assert len(made) == len(set(made)) == 9
+
+
+def test_a_partition_made_by_somebody_else_meanwhile_is_not_made_again(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looked before either had the lock; the second look is behind it."""
+    answers = iter([(False,), (True,)])
+
+    class Cursor:
+        statements: list[str] = []
+
+        def __enter__(self) -> Cursor:
+            return self
+
+        def __exit__(self, *_args: object) -> None: ...
+
+        def execute(self, sql: str, *_args: object) -> None:
+            self.statements.append(sql)
+
+        def fetchone(self) -> tuple[bool]:
+            return next(answers)
+
+    class Connection:
+        def cursor(self) -> Cursor:
+            return Cursor()
+
+    monkeypatch.setattr(partitions, "connection", Connection())
+
+    assert partitions._ensure("delivery_message_2141_11", "delivery_message", "1", "2") == []
+    assert not any("CREATE" in sql for sql in Cursor.statements)
