@@ -49,12 +49,13 @@ PLAIN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 @dataclass
 class Postgres:
-    """One server with its data in ``home``; ``throwaway`` trades durability for speed."""
+    """One server with its data in ``home``; ``throwaway`` trades durability for speed, ``overrides`` are settings."""
 
     home: Home
     binaries: PostgresBinaries
     throwaway: bool = False
     port: int = 0
+    overrides: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     name = "postgres"
@@ -79,7 +80,7 @@ class Postgres:
         self.port = self.home.port("postgres")
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.unlink()
-        settings = SETTINGS | {"port": str(self.port)} | (THROWAWAY_SETTINGS if self.throwaway else {})
+        settings = SETTINGS | {"port": str(self.port)} | (THROWAWAY_SETTINGS if self.throwaway else {}) | self.overrides
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log_path.open("a", encoding="utf-8") as log:
             self.process = spawn(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,11 +17,15 @@ import orjson
 import psutil
 import psycopg
 
+from amazonsender.embedded.binaries import find_postgres, find_valkey
+from amazonsender.embedded.home import find_home
+from amazonsender.embedded.postgres import Postgres
+from amazonsender.embedded.valkey import Valkey
+
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "benchmarks-only-" + "k" * 40
 TOKEN_KEYS = "1:" + "5a" * 32
-SERVER_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
-BROKER_URL = "redis://127.0.0.1:6379/9"
+SERVER_SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "max_parallel_workers_per_gather": "0"}
 
 
 def say(text: str = "") -> None:
@@ -34,29 +37,29 @@ def last_line(figures: dict[str, object]) -> None:
     say(orjson.dumps(figures).decode())
 
 
-def answers(url: str) -> bool:
-    """Whether something listens there."""
-    parts = urlsplit(url)
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0
-
-
 @contextmanager
 def services() -> Iterator[tuple[str, str]]:
-    """Addresses of a PostgreSQL server (a maintenance database) and a broker: the local ones, or embedded ones."""
-    server = os.environ.get("BENCH_DATABASE_URL", SERVER_URL)
-    broker = os.environ.get("BENCH_BROKER_URL", BROKER_URL)
-    if answers(server) and answers(broker):
-        yield server, broker
-        return
-    from amazonsender.embedded.home import find_home
-    from amazonsender.embedded.services import Services
+    """Addresses of a PostgreSQL server (any database of it) and a broker.
 
-    with tempfile.TemporaryDirectory(prefix="amazonsender-bench-") as folder:
-        addresses: dict[str, str] = {}
-        with Services(find_home(Path(folder)), addresses):
-            yield addresses["DATABASE_URL"], addresses["CELERY_BROKER_URL"]
+    BENCH_DATABASE_URL and BENCH_BROKER_URL name others; else both are started from wheels, durable (fsync on) and with
+    the memory that a server would get.
+    """
+    given_server, given_broker = os.environ.get("BENCH_DATABASE_URL"), os.environ.get("BENCH_BROKER_URL")
+    with tempfile.TemporaryDirectory(prefix="amazonsender-bench-", dir=os.environ.get("BENCH_FOLDER")) as folder:
+        Path(folder).chmod(0o755)
+        home = find_home(Path(folder) / "data")
+        with ExitStack() as stack:
+            if not given_server:
+                postgres = Postgres(home, find_postgres(home), overrides=SERVER_SETTINGS)
+                stack.callback(postgres.stop)
+                postgres.start()
+                given_server = postgres.url
+            if not given_broker:
+                valkey = Valkey(home, find_valkey(), throwaway=True)
+                stack.callback(valkey.stop)
+                valkey.start()
+                given_broker = valkey.url(0)
+            yield given_server, given_broker
 
 
 @contextmanager
@@ -82,7 +85,7 @@ def environment(database_url: str, broker: str, **more: str) -> dict[str, str]:
         "TOKEN_KEYS": TOKEN_KEYS,
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": broker,
-        "CACHE_URL": broker if broker.startswith("redis") else "redis://127.0.0.1:6379/8",
+        "CACHE_URL": broker,
         "ALLOWED_HOSTS": "mail.northwind.example",
         "LOG_LEVEL": "WARNING",
         **more,
