@@ -31,7 +31,7 @@
     let timer = 0, running = false, revision = form.elements.revision;
     const saved = () => one("#as-saved");
     const mark = (state, text) => { const p = saved(); if (!p) return; p.dataset.saveState = state; if (text) one("[data-saved]", p).textContent = text; };
-    const note = (text) => { const p = one("[data-note]"); if (!p) return; p.hidden = !text; one("span:last-child", p).textContent = text || ""; };
+    const note = (text) => { const p = one("[data-note]"); if (!p) return; p.hidden = !text; p.lastElementChild.textContent = text || ""; };
 
     const touch = (event) => {
       const name = event.target.name;
