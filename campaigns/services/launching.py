@@ -18,7 +18,6 @@ from campaigns.services.dry_run import run_dry
 from campaigns.services.reviewing import Review, audience_of, review_campaign
 from delivery.compiling.headers import mailbox
 from delivery.models import Mailout
-from delivery.selectors.audience import Audience, count_audience
 from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import User
@@ -55,6 +54,8 @@ def launch_campaign(
         return started
     if settings.SENDING_MODE == "dry_run":
         return _simulate_installation(campaign, actor)
+    if campaign.revision != revision:
+        raise changed_since(campaign, revision)  # what is compiled below must be what was confirmed
     ready = require_ready(campaign)
     source = compose_email(campaign).source
     compiled = compile_and_store(organization=campaign.organization, source=source)
@@ -63,7 +64,7 @@ def launch_campaign(
         claimed = Campaign.objects.filter(pk=campaign.pk, revision=revision, state__in=states, mailout=None)
         if claimed.update(state=CampaignState.SENDING, state_detail="", updated_by=actor) == 0:
             return _same_or_conflict(campaign, revision)
-        require_same_people(campaign, audience=ready.audience, people=people)
+        require_same_people(campaign, review=ready, people=people)
         mailout = launch_mailout(
             organization=campaign.organization,
             account=ready.account,
@@ -105,19 +106,16 @@ def require_ready(campaign: Campaign, *, is_dry_run: bool = False) -> Review:
     return review
 
 
-def require_same_people(campaign: Campaign, *, audience: Audience, people: int | None) -> None:
+def require_same_people(campaign: Campaign, *, review: Review, people: int | None) -> None:
     """Raise Conflict when the audience is not what was confirmed: another number, or another set of lists."""
     confirmed = campaign.confirmed or {}
-    lists = (list(audience.list_ids), list(audience.excluded_list_ids))
+    lists = (list(review.audience.list_ids), list(review.audience.excluded_list_ids))
     if campaign.state == CampaignState.SCHEDULED and confirmed:
         if lists != (confirmed.get("list_ids"), confirmed.get("excluded_list_ids")):
             raise Conflict(_("A list of this campaign was deleted after it was scheduled. Look at the audience again."))
         return
-    if people is None:
-        return
-    count = count_audience(organization=campaign.organization, audience=audience).eligible
-    if count != people:
-        raise Conflict(_people_changed(count - people))
+    if people is not None and review.count.eligible != people:
+        raise Conflict(_people_changed(review.count.eligible - people))
 
 
 def list_label(campaign: Campaign) -> str:

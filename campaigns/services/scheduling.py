@@ -51,7 +51,7 @@ def schedule_campaign(*, campaign: Campaign, revision: int, actor: User | None, 
     if campaign.not_after is not None and campaign.not_after <= campaign.scheduled_at:
         raise InvalidInput(_("The cut-off lies before the start."))
     ready = require_ready(campaign)
-    require_same_people(campaign, audience=ready.audience, people=people)
+    require_same_people(campaign, review=ready, people=people)
     free = Campaign.objects.filter(pk=campaign.pk, revision=revision, state__in=STARTABLE, mailout=None)
     moved = free.update(
         state=CampaignState.SCHEDULED,
