@@ -83,6 +83,11 @@ def _finish(connection: Connection, mailout_id: int, state: str) -> bool:
         ).fetchone()
         if locked is None or connection.execute(_OPEN, {"mailout": mailout_id}).fetchone() != (0, 0):
             return False
+        # An event proved them sent while nobody could settle them any more.
+        connection.execute(
+            f"UPDATE {table} SET state = 1 WHERE mailout_id = %s AND state IN (0, 7) AND provider_id IS NOT NULL",
+            [mailout_id],
+        )
         strays = connection.execute(
             f"SELECT EXISTS (SELECT 1 FROM {table} WHERE mailout_id = %s AND state IN (0, 7))", [mailout_id]
         ).fetchone()

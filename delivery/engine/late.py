@@ -19,7 +19,7 @@ WITH settled AS (
            provider_id = COALESCE((%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)], m.provider_id),
            sent_at = CASE WHEN (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] = %(sent)s
                           THEN COALESCE(m.sent_at, clock_timestamp()) ELSE m.sent_at END
-     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 4 AND EXISTS (SELECT 1 FROM settled)
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 4 AND m.provider_id IS NULL AND EXISTS (SELECT 1 FROM settled)
     RETURNING m.n, m.state, m.attempt
 ), again AS (
     INSERT INTO delivery_message_batch

@@ -25,7 +25,7 @@ SELECT m.n, m.subscriber_id, m.list_id, s.email, s.address_key, s.first_name, s.
        s.attributes, s.tags, hashtext(s.address_key) IS DISTINCT FROM m.address_hash,
        COALESCE(s.opted_out_at >= %(guard)s, false)
   FROM {table} m LEFT JOIN LATERAL (SELECT * FROM subscribers_subscriber x WHERE x.id = m.subscriber_id OFFSET 0) s ON true
- WHERE m.mailout_id = %(mailout)s AND m.state = 0 AND m.attempt = %(attempt)s
+ WHERE m.mailout_id = %(mailout)s AND m.state = 0 AND m.attempt = %(attempt)s AND m.provider_id IS NULL
 """
 
 _ADDRESSES = """
@@ -34,6 +34,7 @@ SELECT m.n, m.subscriber_id, m.list_id, a.address, a.address, s.first_name, s.la
   FROM {table} m JOIN delivery_message_address a ON a.mailout_id = m.mailout_id AND a.n = m.n
   LEFT JOIN subscribers_subscriber s ON s.id = %(sample_of)s
  WHERE m.mailout_id = %(mailout)s AND m.state = 0 AND m.attempt = %(attempt)s AND m.subscriber_id = 0
+   AND m.provider_id IS NULL
 """
 
 

@@ -116,23 +116,37 @@ UPDATE delivery_message_batch b
 RETURNING (SELECT count(*) FROM settled)
 """
 
+# An event may come before its send result: the row is queued still, but its provider id proves that it went out.
 _FINAL = """
 WITH moved AS (
-    UPDATE {table} m SET email_no = %(email_no)s, state = (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)],
-           error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)]
+    UPDATE {table} m SET email_no = %(email_no)s,
+           state = CASE WHEN m.provider_id IS NOT NULL THEN 1 ELSE (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] END,
+           error = CASE WHEN m.provider_id IS NULL THEN (%(errors)s::text[])[array_position(%(n)s::int[], m.n)] END
      WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
     RETURNING m.state
 )
 UPDATE delivery_message_batch b
-   SET failed = b.failed + (SELECT count(*) FROM moved WHERE state = 3),
+   SET sent = b.sent + (SELECT count(*) FROM moved WHERE state = 1),
+       failed = b.failed + (SELECT count(*) FROM moved WHERE state = 3),
        unknown = b.unknown + (SELECT count(*) FROM moved WHERE state = 4)
  WHERE b.id = %(batch)s
+"""
+
+_PROVEN = """
+WITH moved AS (
+    UPDATE {table} m SET state = 1, email_no = %(email_no)s
+     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0
+       AND m.attempt = %(attempt)s AND m.provider_id IS NOT NULL
+    RETURNING 1
+)
+UPDATE delivery_message_batch b SET sent = b.sent + (SELECT count(*) FROM moved) WHERE b.id = %(batch)s
 """
 
 _RETRY = """
 WITH again AS (
     UPDATE {table} m SET attempt = m.attempt + 1, error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)]
      WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 0 AND m.attempt = %(attempt)s
+       AND m.provider_id IS NULL
     RETURNING m.n
 )
 INSERT INTO delivery_message_batch
@@ -190,6 +204,7 @@ def statements(group: Settlement) -> list[Statement]:
     for people, size in ((group.retry, batch.call_size), (group.single, 1)):
         if people:
             numbers, errors = (list(column) for column in zip(*people, strict=True))
+            made.append((_PROVEN.format(table=table), base | people_params(numbers)))
             delay = 0.0 if size == 1 and batch.call_size != 1 else backoff_seconds(batch.attempt)
             made.append(
                 (

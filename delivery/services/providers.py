@@ -36,8 +36,8 @@ def administration_for(account: SendingAccount) -> SesProvider:
 
 
 def topics_for(account: SendingAccount) -> SnsTopics:
-    """The SNS topics that bring an account's events."""
-    return SnsTopics(**_config(account))
+    """The SNS topics that bring an account's events. Another endpoint of SES is none of SNS."""
+    return SnsTopics(**(_config(account) if account.is_local else {"region": account.region}))
 
 
 def _config(account: SendingAccount) -> dict[str, Any]:

@@ -281,3 +281,19 @@ def test_calls_of_a_mailout_that_finished_a_week_ago_are_cleared(world: World, r
     Mailout.objects.filter(pk=mailout.pk).update(finished_at=timezone.now() - timedelta(days=8))
 
     assert clear_old_calls(raw) == 1
+
+
+def test_somebody_whose_event_came_is_no_unknown_when_the_worker_is_lost(world: World, raw: Connection) -> None:
+    world.add_people(4)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    raw.execute("UPDATE delivery_message SET provider_id = 'seen', sent_at = now() WHERE n = 3")
+
+    expire_leases(raw)
+    assert reap(raw) == 3
+    tick(raw, slots=2)
+
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.state) == (1, 3, "finished")
+    held.gate.set()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models import Sum
 
 from delivery.engine import limiter
-from delivery.engine.database import Connection
+from delivery.engine.database import Connection, open_connection
 from delivery.engine.settling import MAX_ATTEMPTS, backoff_seconds
 from delivery.engine.ticking import tick
 from delivery.models import AccountPace, Message, MessageBatch, MessageState, ParkReason
@@ -209,3 +210,30 @@ def test_a_parked_account_grants_nothing_until_its_time_has_come(world: World, r
     assert isinstance(refused, limiter.Refusal)
     assert refused.reason == ParkReason.OUTAGE
     assert isinstance(granted, limiter.Grant)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.AMBIGUOUS, Outcome.RETRY, Outcome.REJECTED])
+def test_somebody_whose_event_came_before_the_answer_is_sent_whatever_the_answer_says(
+    world: World, raw: Connection, outcome: Outcome
+) -> None:
+    world.add_people(3)
+    mailout = world.launch()
+
+    def event_first(entries: list[Entry]) -> CallResult:
+        with open_connection() as processor:
+            processor.execute("UPDATE delivery_message SET provider_id = 'seen', sent_at = now() WHERE n = 2")
+        return CallResult([EntryResult(outcome, "", "timeout: no answer")] * len(entries))
+
+    world.provider.answer = event_first
+    world.run(seconds=1)
+    world.provider.answer = accept
+    make_due(raw)
+    raw.execute("UPDATE delivery_account_pace SET probe_seconds = 0, probe_at = NULL")
+    world.run(seconds=1)
+    tick(raw, slots=2)
+
+    assert Message.objects.get(mailout_id=mailout.pk, n=2).state == MessageState.SENT
+    assert world.provider.handed_over["p1@example.com"] == 1
+    progress = mailout_progress(mailout)
+    assert progress.sent + progress.unknown + progress.failed == 3
+    assert MessageBatch.objects.aggregate(Sum("sent"))["sent__sum"] == progress.sent
