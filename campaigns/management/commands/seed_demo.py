@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -65,6 +66,13 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text", help="How to answer.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.disable(logging.INFO)  # the progress bar stands where log lines would come
+        try:
+            self._run(options)
+        finally:
+            logging.disable(logging.NOTSET)
+
+    def _run(self, options: dict[str, Any]) -> None:
         if not settings.LOCALSES_URL:
             raise CommandError("Local SES is not configured (LOCALSES_URL): the sample is never sent anywhere else.")
         self.is_json = options["format"] == "json"
