@@ -149,7 +149,7 @@ def run_all(
             time.sleep(6)  # workers import Django; the ticks begin
             cpu = Cpu(server, workers)
             scene = Scene(organization, account, people, compiled, stub, cpu, psutil.Process(workers[0].pid), log)
-            scene.run(f"warm-up", latency_ms=0)
+            scene.run("warm-up", latency_ms=0)
             full = scene.run("0 ms", latency_ms=0)
             shares = {}
             for latency in () if skip_latency else (50, 200):
