@@ -14,7 +14,9 @@ from delivery.models import EventType, Mailout, MailoutKind, MailoutState, StatE
 from organizations.models import AuditEntry, Organization, User
 from subscribers.models import List
 from tests.campaigns import world
+from tests.campaigns.test_launching import in_threads
 from tests.campaigns.test_pages import page, text
+from tests.cast import make_cast
 
 CONFIRMED = {"revision": "1", "people": "5", "typed": "5"}
 
@@ -304,3 +306,24 @@ def test_a_campaign_that_was_held_needs_somebody(bob_client: Client, campaign: C
 
     assert "“Autumn letter” did not go out" in said
     assert "The sender is not verified." in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_posts_at_once_send_once() -> None:
+    cast = make_cast()
+    newsletter = world.make_list(cast.acme, "Newsletter", people=5)
+    campaign = world.make_campaign(cast.acme, world.make_account(cast.acme), newsletter, actor=cast.alice)
+    client = Client()
+    client.force_login(cast.bob)
+
+    def post() -> tuple[int, str]:
+        own = Client()
+        own.cookies = client.cookies
+        response = own.post(page("review", campaign), CONFIRMED)
+        return response.status_code, response.headers["Location"]
+
+    results = in_threads(10, post)
+
+    assert results == [(302, page("live", campaign))] * 10
+    assert Mailout.objects.count() == 1
+    assert Mailout.objects.get().eligible == 5
