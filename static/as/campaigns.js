@@ -22,6 +22,15 @@
     window.addEventListener("pageshow", () => { delete form.dataset.sent; for (const b of buttons) b.removeAttribute("aria-disabled"); }, { once: true });
   });
 
+  // ---- keyboard: C for a new campaign, Alt 1 to 6 for the steps ------------------------------------------
+  document.addEventListener("keydown", (event) => {
+    const step = event.altKey && !event.ctrlKey && /^Digit([1-6])$/.exec(event.code);
+    const target = step ? all(".as-steps a")[Number(step[1]) - 1] : null;
+    const typing = event.target.closest("input, textarea, select, [contenteditable], dialog");
+    const starter = event.key === "c" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey ? one("a[data-key-c]") : null;
+    if (target || starter) { event.preventDefault(); (target || starter).click(); }
+  });
+
   // ---- saving by itself ----------------------------------------------------------------------------------
   const form = one("form[data-autosave]");
   if (form) startSaving(form);

@@ -169,3 +169,20 @@ def test_no_page_scrolls_sideways(watched: Watched, people: Cast, newsletter: Li
 
     assert wide == []
     assert watched.troubles == []
+
+
+def test_the_keyboard_opens_steps_and_a_new_campaign(
+    watched: Watched, people: Cast, newsletter: List, account: SendingAccount
+) -> None:
+    campaign = world.make_campaign(people.acme, account, newsletter, actor=people.bob)
+    page = watched.page
+    watched.sign_in(people.bob)
+    watched.open(f"/admin/campaigns/{campaign.pk}/content/")
+
+    page.keyboard.press("Alt+Digit3")
+    page.wait_for_url("**/sender/")
+    watched.open("/admin/campaigns/")
+    page.keyboard.press("c")
+    page.wait_for_url("**/campaigns/new/")
+
+    assert watched.troubles == []
