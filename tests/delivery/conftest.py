@@ -7,6 +7,7 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+from delivery.engine import loop
 from delivery.engine.database import Connection, open_connection
 from delivery.services.partitions import ensure_partitions
 from tests.databases import clear_tables
@@ -23,7 +24,8 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
 
 
 @pytest.fixture
-def world(transactional_db: None) -> World:
+def world(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(loop, "IDLE_SECONDS", 0.12)  # a slice without work ends sooner; paced grants come every 0.1 s
     ensure_partitions(at=timezone.now())
     return make_world()
 
