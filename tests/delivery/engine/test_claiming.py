@@ -296,6 +296,7 @@ def test_accounts_with_due_work_are_named_once_dry_runs_as_0(account: SendingAcc
     assert sorted(accounts_with_due_work(raw)) == sorted([0, account.pk, second.pk])
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_test_send_overtakes_a_campaign_that_is_under_way(world: World, raw: Connection) -> None:
     world.add_people(1000)
     world.launch(rate_limit=300.0)

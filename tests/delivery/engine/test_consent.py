@@ -273,6 +273,7 @@ def test_an_opt_out_of_long_ago_was_seen_by_the_launch_already(world: World) -> 
     assert mailout.eligible == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_somebody_who_leaves_while_their_batch_is_under_way_is_still_caught(world: World) -> None:
     """The check is made for what is armed next, not once for a claimed batch."""
     world.add_people(1000)

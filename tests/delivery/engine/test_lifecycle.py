@@ -278,6 +278,7 @@ def test_a_cut_off_in_the_middle_leaves_the_rest_out(world: World, raw: Connecti
     assert mailout_progress(mailout).sent == armed
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_mailouts_own_pace_holds_below_its_accounts(world: World) -> None:
     world.add_people(200)
     mailout = world.launch(rate_limit=50.0)
@@ -292,6 +293,7 @@ def test_a_mailouts_own_pace_holds_below_its_accounts(world: World) -> None:
     assert max(len(call) for call in world.provider.calls) <= 5
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_pace_that_is_lifted_lets_the_rest_go_at_once(world: World, raw: Connection) -> None:
     world.add_people(120)
     mailout = world.launch(rate_limit=1.0)

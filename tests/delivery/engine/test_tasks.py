@@ -60,6 +60,7 @@ def test_a_slice_sends_what_is_due_and_asks_for_no_other_when_nothing_is_left(se
     assert wakes == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_slice_that_leaves_work_asks_for_the_next(
     sending: World, wakes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
