@@ -117,8 +117,9 @@ def settle_and_arm(connection: Connection, finished: list[Call], plan: ArmPlan |
     try:
         with connection.pipeline() as pipeline, connection.transaction():
             # An index scan over `n = ANY(…)` locks messages in ascending order; a bitmap or a sequence would not.
-            connection.execute("SET LOCAL enable_bitmapscan = off")
-            connection.execute("SET LOCAL enable_seqscan = off")
+            connection.execute(
+                "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)"
+            )
             for group in groups:
                 for sql, params in statements(group):
                     cursor = connection.execute(sql, params)

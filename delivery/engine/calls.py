@@ -9,6 +9,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+import orjson
+
 from delivery.compiling import Program, Tokens
 from delivery.compiling.contract import RenderError
 from delivery.engine.claiming import Batch
@@ -63,7 +65,7 @@ def person_of_row(row: PersonRow) -> dict[str, object]:
         "last_name": row[6] or "",
         "locale": row[7] or "",
         "time_zone": row[8] or "",
-        "attributes": row[9] or {},
+        "attributes": orjson.loads(row[9]) if row[9] else {},
         "tags": row[10] or [],
     }
 

@@ -19,7 +19,7 @@ WITH batch AS (
      WHERE mailout_id = %(mailout)s AND state IN (0, 3) LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE {table} m SET state = 6 FROM batch b
-     WHERE m.mailout_id = %(mailout)s AND m.state IN (0, 7) AND m.attempt = b.attempt
+     WHERE m.mailout_id = %(mailout)s AND m.state IN (0, 7) AND m.attempt = b.attempt AND m.provider_id IS NULL
        AND ((b.members IS NULL AND m.n >= b.armed_to AND m.n < b.hi) OR m.n = ANY(b.members[b.armed_to + 1 : b.hi]))
     RETURNING 1
 )

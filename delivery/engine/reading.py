@@ -22,7 +22,7 @@ PersonRow = tuple[Any, ...]
 
 _COLUMNS = """
 SELECT m.n, m.subscriber_id, m.list_id, s.email, s.address_key, s.first_name, s.last_name, s.locale, s.time_zone,
-       s.attributes, s.tags, hashtext(s.address_key) IS DISTINCT FROM m.address_hash,
+       s.attributes::text, NULLIF(s.tags, '{{}}'), hashtext(s.address_key) IS DISTINCT FROM m.address_hash,
        COALESCE(s.opted_out_at >= %(guard)s, false)
   FROM {table} m LEFT JOIN LATERAL (SELECT * FROM subscribers_subscriber x WHERE x.id = m.subscriber_id OFFSET 0) s ON true
  WHERE m.mailout_id = %(mailout)s AND m.state = 0 AND m.attempt = %(attempt)s AND m.provider_id IS NULL
@@ -30,7 +30,7 @@ SELECT m.n, m.subscriber_id, m.list_id, s.email, s.address_key, s.first_name, s.
 
 _ADDRESSES = """
 SELECT m.n, m.subscriber_id, m.list_id, a.address, a.address, s.first_name, s.last_name, s.locale, s.time_zone,
-       s.attributes, s.tags, false, false
+       s.attributes::text, NULLIF(s.tags, '{{}}'), false, false
   FROM {table} m JOIN delivery_message_address a ON a.mailout_id = m.mailout_id AND a.n = m.n
   LEFT JOIN subscribers_subscriber s ON s.id = %(sample_of)s
  WHERE m.mailout_id = %(mailout)s AND m.state = 0 AND m.attempt = %(attempt)s AND m.subscriber_id = 0

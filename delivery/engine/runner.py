@@ -25,7 +25,7 @@ from delivery.providers.base import PermanentError, Provider
 
 logger = structlog.get_logger(__name__)
 
-EXTRA_CALLS = 8  # armed calls that wait for a free thread, so that no thread waits for a commit
+EXTRA_CALLS = 12  # armed calls that wait for a free thread, so that no thread waits for a commit
 SETTLE_WITHIN_SECONDS = 0.02
 RENEW_AFTER_SECONDS = 10.0
 PREEMPT_EVERY_SECONDS = 0.1
@@ -93,7 +93,7 @@ class AccountRunner:
         if self._finished and (
             is_stopping
             or self._in_flight == 0
-            or len(self._finished) * 3 >= self.window
+            or len(self._finished) * 2 >= self.window
             or now - self._settled_at >= SETTLE_WITHIN_SECONDS
         ):
             return True
@@ -108,6 +108,7 @@ class AccountRunner:
         self.has_progressed = bool(finished) or plan is not None
         if not self.has_progressed:
             return connection
+        armed_at = monotonic()  # before the commit: a process that is stopped right after it must find its calls too old
         try:
             committed = settle_and_arm(connection, finished, plan)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
@@ -120,17 +121,16 @@ class AccountRunner:
         self._settled_at = monotonic()
         settle_late(connection, committed.late)
         if plan is not None and committed.armed:
-            self._dispatch(plan)
+            self._dispatch(plan, armed_at)
         elif plan is not None:  # paused, cancelled, or claimed by somebody else after our lease ran out
             self._batches.remove(plan.batch)
             self._stalled.append(plan.batch)
         self._hand_back_stalled(connection)
         return connection
 
-    def _dispatch(self, plan: ArmPlan) -> None:
-        now = monotonic()
+    def _dispatch(self, plan: ArmPlan, armed_at: float) -> None:
         for call in plan.calls:
-            call.armed_at = now
+            call.armed_at = armed_at
         self._in_flight += len(plan.calls)
         if self._grant is not None and not plan.batch.is_dry_run:
             self._grant.left -= sum(len(call.people) for call in plan.calls)
