@@ -11,7 +11,7 @@ from delivery.compiling.contract import Footer
 from delivery.compiling.document import PLACEHOLDER, Document
 from delivery.compiling.htmlscan import VOID_ELEMENTS, Attribute, Event
 from delivery.compiling.language import BLOCK_TAGS, read_expression
-from delivery.compiling.links import LINK_ELEMENTS, link_value, read_target, split_branches
+from delivery.compiling.links import LINK_ELEMENTS, link_label, link_value, read_target, split_branches
 from delivery.compiling.positions import Places, placeholders
 from delivery.compiling.report import Report
 from delivery.compiling.sources import Piece
@@ -49,12 +49,28 @@ def check_structure(events: Sequence[Event], report: Report) -> None:
 
 def check_links(document: Document, events: Sequence[Event], report: Report) -> None:
     """Report addresses that are unsafe, lead nowhere, or can't be tracked."""
-    for event in events:
+    for index, event in enumerate(events):
         if event.kind != "open":
             continue
         for attribute in event.attributes:
             if attribute.name in ("href", "action", "formaction", "xlink:href"):
                 _check_link(document, event, attribute, report)
+            if attribute.name == "href" and event.name in LINK_ELEMENTS:
+                _check_missing(document, events, index, attribute, report)
+
+
+def _check_missing(
+    document: Document, events: Sequence[Event], index: int, attribute: Attribute, report: Report
+) -> None:
+    """Report a link that was never given its address; a lone # is what editors put in its place."""
+    if link_value(document, attribute) not in ("", "#"):
+        return
+    start = document.source_position(attribute.start)
+    label = link_label(document, events, index)
+    if label:
+        report.add("empty_link", start=start, label=label[:80])
+    else:
+        report.add("empty_nameless_link", start=start)
 
 
 def _check_link(document: Document, event: Event, attribute: Attribute, report: Report) -> None:

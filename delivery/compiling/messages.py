@@ -146,6 +146,14 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         gettext_noop("In the link “{url}” the scheme and host must be written out."),
         gettext_noop("For example https://shop.example/{{ attributes.code }}."),
     ),
+    "empty_link": (
+        gettext_noop("The link “{label}” has no address."),
+        gettext_noop("Write where it leads, beginning with https://."),
+    ),
+    "empty_nameless_link": (
+        gettext_noop("A link without words has no address."),
+        gettext_noop("Write where it leads, beginning with https://, or take it out."),
+    ),
     "relative_link": (
         gettext_noop("The link “{url}” leads nowhere in an email."),
         gettext_noop("Write the whole address, beginning with https://."),

@@ -199,6 +199,19 @@ def test_links_that_lead_nowhere_are_reported_with_their_place() -> None:
     assert found[0].message == "The link “/path” leads nowhere in an email."
 
 
+def test_links_without_an_address_are_named_and_hinder_nothing() -> None:
+    found = compiled(
+        '<p>\n <a class="btn" href="">Open the <b>early</b> shop</a> <a href="#"><img src="https://x/y.png" alt="The shop"></a>'
+        '<a href=" "></a> <a href="#top">Up</a> <a name="top">Top</a> <a href="{{ web_view_url }}">Web</a></p>'
+    ).findings
+
+    assert [(finding.code, finding.line, finding.column, finding.blocking, finding.message) for finding in found] == [
+        ("empty_link", 2, 23, False, "The link “Open the early shop” has no address."),
+        ("empty_link", 2, 65, False, "The link “The shop” has no address."),
+        ("empty_nameless_link", 2, 123, False, "A link without words has no address."),
+    ]
+
+
 def test_a_long_or_international_address_is_kept_whole() -> None:
     long = "https://example.com/?q=" + "x" * 2500
     compilation = compiled(f'<a href="{long}">x</a><a href="https://пример.example/путь?q=а б">y</a>')
