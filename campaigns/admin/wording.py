@@ -28,7 +28,7 @@ def when_words(at: datetime.datetime | None, now: datetime.datetime | None = Non
         return _("tomorrow, %(time)s") % {"time": hour}
     if days == -1:
         return _("yesterday, %(time)s") % {"time": hour}
-    day = date_format(local, "j M") if local.year == today.year else date_format(local, "j M Y")
+    day = date_format(local, _("j M")) if local.year == today.year else date_format(local, _("j M Y"))
     return day if days < -1 else f"{date_format(local, 'D')} {day}, {hour}"
 
 
@@ -36,7 +36,7 @@ def exact_words(at: datetime.datetime) -> str:
     """Day, hour and zone in full, for a sentence or a title."""
     local = timezone.localtime(at)
     return _("%(day)s, %(time)s in %(city)s") % {
-        "day": date_format(local, "l j F"),
+        "day": date_format(local, _("l j F")),
         "time": local.strftime("%H:%M"),
         "city": city_of(timezone.get_current_timezone_name()),
     }

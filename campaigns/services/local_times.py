@@ -30,11 +30,11 @@ def resolve_local(day: datetime.date, time: datetime.time, zone: zoneinfo.ZoneIn
     if shown.replace(tzinfo=None) != wall:
         said = {
             "time": wall.strftime("%H:%M"),
-            "day": date_format(day, "j F"),
+            "day": date_format(day, _("j F")),
             "real": shown.strftime("%H:%M"),
         }
         return LocalMoment(first, _("%(time)s does not exist on %(day)s; it will be %(real)s.") % said)
     if first != second:
-        said = {"time": wall.strftime("%H:%M"), "day": date_format(day, "j F")}
+        said = {"time": wall.strftime("%H:%M"), "day": date_format(day, _("j F"))}
         return LocalMoment(first, _("%(time)s comes twice on %(day)s; the first is meant.") % said)
     return LocalMoment(first)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import NotFound
 from delivery.models import DeliveryEvent, EventType, ExclusionReason, Mailout, MessageState, Verdict
@@ -100,10 +101,10 @@ def subscriber_messages(*, organization: Organization, subscriber_id: int, limit
 def message_history(*, organization: Organization, mailout_id: int, n: int) -> tuple[MessageRow, list[HistoryEntry]]:
     """One message and its events, oldest first. Raises NotFound, also for another organization's."""
     if not Mailout.objects.for_organization(organization).filter(pk=mailout_id).exists():
-        raise NotFound("There is no such message.")
+        raise NotFound(_("There is no such message."))
     rows = _fetch("m.mailout_id = %s AND m.n = %s", "", [mailout_id, n])
     if not rows:
-        raise NotFound("There is no such message.")
+        raise NotFound(_("There is no such message."))
     events = DeliveryEvent.objects.filter(mailout_id=mailout_id, n=n).order_by("at", "id")
     return rows[0], [
         HistoryEntry(event.at, EventType(event.type), Verdict(event.verdict), event.link_no, event.detail or {})

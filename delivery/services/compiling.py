@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 
 import orjson
 from django.conf import settings
+from django.utils.translation import gettext
 
-from delivery.compiling import Compilation, EmailSource, Footer, Program, Schema, Tokens, compile_email
+from delivery.compiling import (
+    Compilation,
+    CompileError,
+    EmailSource,
+    Finding,
+    Footer,
+    Program,
+    Schema,
+    Tokens,
+    compile_email,
+)
 from delivery.compiling.contract import AttributeType, Rendered
+from delivery.compiling.messages import say
 from delivery.models import CompiledEmail
 from delivery.tokens import sign_remainder
 from organizations.models import Organization
@@ -30,20 +43,29 @@ SAMPLE_PERSON: dict[str, object] = {
 
 
 def check_source(*, organization: Organization, source: EmailSource, allow_raw: bool = False) -> Compilation:
-    """Compile without keeping. Raises CompileError with the findings that stop it."""
+    """Compile without keeping. Raises CompileError with the findings that stop it, in the language of the moment."""
     definitions = AttributeDefinition.objects.filter(organization=organization)
-    return compile_email(
-        source,
-        footer=Footer(organization.name, organization.postal_address, organization.locale),
-        schema=Schema({definition.key: AttributeType(definition.type) for definition in definitions}),
-        public_url=settings.PUBLIC_URL,
-        allow_raw=allow_raw,
-        organization={
-            "name": organization.name,
-            "postal_address": organization.postal_address,
-            "website": organization.website,
-        },
-    )
+    try:
+        compilation = compile_email(
+            source,
+            footer=Footer(organization.name, organization.postal_address, organization.locale),
+            schema=Schema({definition.key: AttributeType(definition.type) for definition in definitions}),
+            public_url=settings.PUBLIC_URL,
+            allow_raw=allow_raw,
+            organization={
+                "name": organization.name,
+                "postal_address": organization.postal_address,
+                "website": organization.website,
+            },
+        )
+    except CompileError as error:
+        raise CompileError(_translated(error.findings)) from error
+    return replace(compilation, findings=_translated(compilation.findings))
+
+
+def _translated(findings: list[Finding]) -> list[Finding]:
+    said = [(finding, say(finding.code, finding.params, gettext)) for finding in findings]
+    return [replace(finding, message=message, hint=hint) for finding, (message, hint) in said]
 
 
 def compile_and_store(*, organization: Organization, source: EmailSource, allow_raw: bool = False) -> CompiledEmail:

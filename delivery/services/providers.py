@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import InvalidInput
 from delivery.models import SendingAccount
@@ -31,7 +32,7 @@ def administration_for(account: SendingAccount) -> SesProvider:
     """SES's set-up operations. Raises InvalidInput for an account of another provider."""
     provider = provider_for(account)
     if not isinstance(provider, SesProvider):
-        raise InvalidInput(f"“{account}” is no Amazon SES account.")
+        raise InvalidInput(_("“%(account)s” is no Amazon SES account.") % {"account": account})
     return provider
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from organizations.models import Organization, OrganizationQuerySet
 from subscribers.models.lists import List
@@ -13,11 +14,11 @@ from subscribers.models.lists import List
 
 class ImportState(models.TextChoices):
     UPLOADED = "uploaded", _("Waiting for its columns")
-    QUEUED = "queued", _("Waiting")
+    QUEUED = "queued", pgettext_lazy("import", "Waiting")
     READING = "reading", _("Reading")
     MERGING = "merging", _("Merging")
     DONE = "done", _("Done")
-    FAILED = "failed", _("Failed")
+    FAILED = "failed", pgettext_lazy("import", "Failed")
     CANCELLED = "cancelled", _("Cancelled")
 
 

@@ -88,7 +88,7 @@ def test_messages_are_paged_by_number(bob_client: Client, mailout: Mailout, monk
 def test_an_address_finds_a_persons_messages(bob_client: Client, mailout: Mailout) -> None:
     url = reverse("admin:messages")
 
-    assert "One message to newsletter1@example.com." in text(bob_client.get(f"{url}?q=Newsletter1@Example.com"))
+    assert "1 message to newsletter1@example.com." in text(bob_client.get(f"{url}?q=Newsletter1@Example.com"))
     assert "Nobody here has the address “x@example.com”." in text(bob_client.get(f"{url}?q=x@example.com"))
     assert "Nobody here has the address “rubbish”." in text(bob_client.get(f"{url}?q=rubbish"))
 
