@@ -18,7 +18,7 @@ from datetime import datetime
 import structlog
 
 from delivery.models import EventType, MessageState, Verdict
-from delivery.services.events import ledger
+from delivery.services.events import appending, ledger
 from delivery.services.events.engagement import Engagement
 from delivery.services.events.judging import Act, judge_acts, judge_agent
 from delivery.services.events.ledger import Cursor, EventKey, Key, MailoutInfo, Row
@@ -31,6 +31,7 @@ logger = structlog.get_logger(__name__)
 _SENT = EventType.SENT.value
 _DELIVERED = EventType.DELIVERED.value
 _SOFT_BOUNCED = EventType.SOFT_BOUNCED.value
+_FEW = 20
 _HUMAN = Verdict.HUMAN.value
 _READER = (EventType.OPENED.value, EventType.CLICKED.value)
 _SENT_STATE = MessageState.SENT.value
@@ -59,16 +60,12 @@ class Batch:
     failures: dict[Key, ProviderEvent] = field(default_factory=dict)
     new: list[EventKey] = field(default_factory=list)
 
-    def counts(self, row: Row) -> bool:
-        info = self.mailouts.get(row.mailout_id)
-        return info is not None and info.counts
-
 
 def apply_events(events: Sequence[ProviderEvent]) -> list[ProviderEvent]:
     """Apply events; return those that name a destination which their message never had."""
     cursor = ledger.open_cursor()
     mailouts = ledger.read_mailouts(cursor, {event.mailout_id for event in events if event.mailout_id})
-    rows = ledger.lock_messages(cursor, {(event.mailout_id, event.n) for event in events if event.mailout_id})
+    rows = ledger.lock_messages(cursor, {(event.mailout_id, event.n) for event in events if event.mailout_id}, mailouts)
     negative = [event for event in events if event.consequence]
     foreign = find_foreign(cursor, negative)
     if foreign:
@@ -113,26 +110,37 @@ def _collect(batch: Batch, events: Iterable[ProviderEvent]) -> None:
 
 
 def _append(batch: Batch) -> None:
-    verdicts = {
-        key: int(judge_agent(event.user_agent)) if event.type in _READER else 0 for key, event in batch.events.items()
-    }
+    verdicts = {key: judge_agent(event.user_agent).value for key, event in batch.events.items() if key[2] in _READER}
     without_fact = {key[:3] for key in batch.events if key[2] in _WITHOUT_FACT}
     if without_fact:
-        for (mailout_id, n, type_), at in ledger.read_first_times(batch.cursor, without_fact).items():
-            batch.rows[mailout_id, n].first_was[type_] = at
-    new = ledger.insert_events(batch.cursor, batch.events, verdicts)
-    batch.new = [key for key in batch.events if key in new]
+        for (mailout_id, n, type_), at in appending.read_first_times(batch.cursor, without_fact).items():
+            row = batch.rows[mailout_id, n]
+            row.first_was = (row.first_was or {}) | {type_: at}
+    suspects = [key for key in batch.events if _may_be_known(batch, key)]
+    known = appending.find_events(batch.cursor, suspects) if suspects else ()
+    batch.new = [key for key in batch.events if key not in known] if known else list(batch.events)
+    appending.copy_events(batch.cursor, [(key, batch.events[key]) for key in batch.new], verdicts)
     for key in batch.new:
         mailout_id, n, type_, at, _ = key
-        row = batch.rows[mailout_id, n]
-        _advance(row, type_, at, verdicts[key])
+        _advance(batch.rows[mailout_id, n], type_, at, verdicts.get(key, 0))
+
+
+def _may_be_known(batch: Batch, key: EventKey) -> bool:
+    """The first event of a type leaves its time in the message's row, so that only a second one can be a repeat.
+
+    A few are looked up in any case: when a batch failed, its messages are tried one by one, whatever the reason was.
+    """
+    index = ledger.FACT_OF_TYPE.get(key[2])
+    return index is None or len(batch.events) < _FEW or batch.rows[key[:2]].facts[index] is not None
 
 
 def _advance(row: Row, type_: int, at: datetime, verdict: int) -> None:
     """Move the message's facts to the earliest time seen."""
     index = ledger.FACT_OF_TYPE.get(type_)
     if index is None:
-        known = row.first.get(type_, row.first_was.get(type_))
+        if row.first is None:
+            row.first = {}
+        known = row.first.get(type_) or (row.first_was or {}).get(type_)
         row.first[type_] = at if known is None or at < known else known
         return
     _lower(row, index, at)
@@ -194,7 +202,7 @@ def _move(batch: Batch, rollups: Rollups, engagement: Engagement) -> None:
     touched = {key[:2] for key in batch.new} | humans.keys()
     for mailout_id, n, type_, at, disc in batch.new:
         row = batch.rows[mailout_id, n]
-        if not batch.counts(row):
+        if not row.counts:
             continue
         event = batch.events[mailout_id, n, type_, at, disc]
         rollups.add_event(row, type_, at, event.link_no)
@@ -208,7 +216,7 @@ def _move(batch: Batch, rollups: Rollups, engagement: Engagement) -> None:
             engagement.add_human_act(row, type_, at)
     for key in sorted(touched):
         row = batch.rows[key]
-        if batch.counts(row):
+        if row.counts:
             rollups.move_message(row)
             if row.subscriber_id:
                 engagement.move_message(row)
@@ -236,7 +244,7 @@ def _judge_clicked(batch: Batch, rollups: Rollups) -> dict[Key, dict[tuple[int, 
             if was.verdict != now.verdict:
                 changed[(*key, now.type, now.at, now.disc)] = now.verdict
         _set_human_facts(row, after)
-        if batch.counts(row):
+        if row.counts:
             before = [act for act in acts if (act.type, act.at, act.disc) not in new[key]]
             rollups.move_links(row, before, after)
     if changed:

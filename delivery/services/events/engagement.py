@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from delivery.models import EventType
+from delivery.services.events.arrays import columns
 from delivery.services.events.bounces import MESSAGE_CAUSED
 from delivery.services.events.ledger import (
     BOUNCED,
@@ -16,26 +16,22 @@ from delivery.services.events.ledger import (
     OPENED_HUMAN,
     Cursor,
     Row,
-    columns,
 )
 
+_OPEN_TYPE = EventType.OPENED.value
 SOFT_BOUNCE_LIMIT = 5  # distinct mailouts without a delivery between
 SOFT_BOUNCE_WINDOW_DAYS = 90
 SOFT_BOUNCE_PAUSE_DAYS = 30
 
 
-@dataclass(slots=True)
-class _Change:
-    delivered: int = 0
-    opened: int = 0
-    clicked: int = 0
-    last_delivered_at: datetime | None = None
-    last_opened_at: datetime | None = None
-    last_clicked_at: datetime | None = None
+# Positions in a person's change: three differences, three times. A list, since there is one per message.
+_DELIVERED, _OPENED, _CLICKED, _DELIVERED_AT, _OPENED_AT, _CLICKED_AT = range(6)
 
 
-def _later(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None or other > one else one
+def _raise(change: list[Any], index: int, at: datetime) -> None:
+    known = change[index]
+    if known is None or at > known:
+        change[index] = at
 
 
 class Engagement:
@@ -45,25 +41,20 @@ class Engagement:
     """
 
     def __init__(self) -> None:
-        self._changes: dict[int, _Change] = {}
+        self._changes: dict[int, list[Any]] = {}
         self._soft: set[int] = set()
 
-    def _of(self, row: Row) -> _Change:
+    def _of(self, row: Row) -> list[Any]:
         change = self._changes.get(row.subscriber_id)
         if change is None:
-            change = self._changes[row.subscriber_id] = _Change()
+            change = self._changes[row.subscriber_id] = [0, 0, 0, None, None, None]
         return change
 
     def add_delivery(self, row: Row, at: datetime) -> None:
-        change = self._of(row)
-        change.last_delivered_at = _later(change.last_delivered_at, at)
+        _raise(self._of(row), _DELIVERED_AT, at)
 
     def add_human_act(self, row: Row, type_: int, at: datetime) -> None:
-        change = self._of(row)
-        if type_ == EventType.OPENED:
-            change.last_opened_at = _later(change.last_opened_at, at)
-        else:
-            change.last_clicked_at = _later(change.last_clicked_at, at)
+        _raise(self._of(row), _OPENED_AT if type_ == _OPEN_TYPE else _CLICKED_AT, at)
 
     def add_soft_bounce(self, row: Row) -> None:
         self._of(row)
@@ -77,19 +68,16 @@ class Engagement:
         clicked = (facts[CLICKED_HUMAN] is not None) - (was[CLICKED_HUMAN] is not None)
         if delivered or opened or clicked:
             change = self._of(row)
-            change.delivered += delivered
-            change.opened += opened
-            change.clicked += clicked
+            change[_DELIVERED] += delivered
+            change[_OPENED] += opened
+            change[_CLICKED] += clicked
 
     def write(self, cursor: Cursor) -> list[SoftBounces]:
         """Write the differences in the order of subscribers; return the people whose soft bounces changed."""
         if not self._changes:
             return []
-        rows = [
-            (i, c.delivered, c.opened, c.clicked, c.last_delivered_at, c.last_opened_at, c.last_clicked_at)
-            for i, c in sorted(self._changes.items())
-        ]
-        cursor.execute(_UPSERT, columns(rows, 7), binary=True)
+        rows = [(subscriber_id, *change) for subscriber_id, change in sorted(self._changes.items())]
+        cursor.execute(_UPSERT, columns("qiiittt", rows), binary=True)
         bouncing = {row[0] for row in cursor if row[1]}
         return _count_soft_bounces(cursor, self._soft | bouncing)
 

@@ -7,10 +7,11 @@ moves to an earlier time moves the message between hours. A message that bounced
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from delivery.models import EventType, Verdict
+from delivery.services.events.arrays import EPOCH, columns
 from delivery.services.events.judging import Act
 from delivery.services.events.ledger import (
     BOUNCED,
@@ -23,12 +24,12 @@ from delivery.services.events.ledger import (
     UNSUBSCRIBED,
     Cursor,
     Row,
-    columns,
 )
 
 # Plain numbers, since looking up an enum's value costs more than the addition that follows.
 _DELIVERED, _BOUNCED, _CLICKED = EventType.DELIVERED.value, EventType.BOUNCED.value, EventType.CLICKED.value
 _HUMAN = Verdict.HUMAN.value
+_LETTERS = {"smallint": "h", "bigint": "q", "timestamptz": "t"}
 # Fact, type, and the column it moves: 1 counts messages, 2 those of people.
 _MOVES = (
     (COMPLAINED, EventType.COMPLAINED.value, 1),
@@ -40,8 +41,7 @@ _MOVES = (
 )
 
 
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
+_HOUR = timedelta(hours=1)
 
 
 def _zeros() -> list[int]:
@@ -52,9 +52,8 @@ class Rollups:
     """What one batch of events changes in the four tables."""
 
     def __init__(self) -> None:
-        self._email: dict[tuple[int, int, int], list[int]] = defaultdict(_zeros)
-        self._hour: dict[tuple[int, datetime, int], list[int]] = defaultdict(_zeros)
-        self._domain: dict[tuple[int, int, int], list[int]] = defaultdict(_zeros)
+        # By mailout, email, domain, type and hour; split into the tables at the end.
+        self._counts: dict[tuple[int, int, int, int, int], list[int]] = {}
         self._link: dict[tuple[int, int, int], list[int]] = defaultdict(_zeros)
 
     def add_event(self, row: Row, type_: int, at: datetime, link_no: int | None) -> None:
@@ -75,10 +74,11 @@ class Rollups:
         after = facts[DELIVERED] if facts[BOUNCED] is None else None
         if before is not after:
             self._move(row, _DELIVERED, 1, before, after)
-        for type_, at in row.first.items():
-            known = row.first_was.get(type_)
-            if known is None or at < known:
-                self._move(row, type_, 1, known, at)
+        if row.first is not None:
+            for type_, at in row.first.items():
+                known = row.first_was.get(type_) if row.first_was else None
+                if known is None or at < known:
+                    self._move(row, type_, 1, known, at)
 
     def move_links(self, row: Row, before: list[Act], after: list[Act]) -> None:
         """Count a message per link that it clicked."""
@@ -96,15 +96,29 @@ class Rollups:
             self._add(row, type_, after, column, 1)
 
     def _add(self, row: Row, type_: int, at: datetime, column: int, step: int) -> None:
-        self._email[row.mailout_id, row.email_no, type_][column] += step
-        self._hour[row.mailout_id, _hour(at), type_][column] += step
-        self._domain[row.mailout_id, row.domain_id, type_][column] += step
+        key = (row.mailout_id, row.email_no, row.domain_id, type_, (at - EPOCH) // _HOUR)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = [0, 0, 0]
+        counts[column] += step
 
     def write(self, cursor: Cursor) -> None:
         """Write the differences, each table in the order of its key."""
-        _write(cursor, "delivery_stat_email", ("email_no", "smallint"), "type", self._email)
-        _write(cursor, "delivery_stat_hour", ("hour", "timestamptz"), "type", self._hour)
-        _write(cursor, "delivery_stat_domain", ("domain_id", "bigint"), "type", self._domain)
+        email: dict[tuple[int, int, int], list[int]] = defaultdict(_zeros)
+        hour: dict[tuple[int, datetime, int], list[int]] = defaultdict(_zeros)
+        domain: dict[tuple[int, int, int], list[int]] = defaultdict(_zeros)
+        for (mailout_id, email_no, domain_id, type_, hours), steps in self._counts.items():
+            at = EPOCH + hours * _HOUR
+            for sums in (
+                email[mailout_id, email_no, type_],
+                hour[mailout_id, at, type_],
+                domain[mailout_id, domain_id, type_],
+            ):
+                for column in range(3):
+                    sums[column] += steps[column]
+        _write(cursor, "delivery_stat_email", ("email_no", "smallint"), "type", email)
+        _write(cursor, "delivery_stat_hour", ("hour", "timestamptz"), "type", hour)
+        _write(cursor, "delivery_stat_domain", ("domain_id", "bigint"), "type", domain)
         _write(cursor, "delivery_stat_link", ("email_no", "smallint"), "link_no", self._link)
 
 
@@ -121,5 +135,5 @@ def _write(cursor: Cursor, table: str, dimension: tuple[str, str], last: str, ch
            SET total = s.total + EXCLUDED.total, uniq = s.uniq + EXCLUDED.uniq,
                uniq_human = s.uniq_human + EXCLUDED.uniq_human
         """,
-        columns(rows, 6),
+        columns(f"i{_LETTERS[kind]}hiii", rows),
     )

@@ -16,6 +16,7 @@ import orjson
 from delivery.models import EventType
 from delivery.services.events.bounces import bounce_meaning, complaint_meaning
 from delivery.services.events.model import (
+    Consequence,
     MalformedEventError,
     ProviderEvent,
     discriminator,
@@ -29,6 +30,8 @@ Json = dict[str, Any]
 # SES publishes this line, which isn't JSON, when an event destination is created.
 _VALIDATION_NOTICE = "Successfully validated SNS topic"
 _TOKEN_IN_HEADER = re.compile(r"[?&]m=([A-Za-z0-9_-]{20,60})")
+_NO_TOKEN = TrackToken(0, 0)
+_SENT, _DELIVERED = EventType.SENT.value, EventType.DELIVERED.value
 _TEXT = 300  # characters kept of any text that the other side wrote
 
 
@@ -59,16 +62,19 @@ def read_notification(notification: Json, topic_arn: str) -> list[ProviderEvent]
     if reader is None:
         return []
     mail = notification["mail"]
-    token = _token(mail)
-    destination = mail.get("destination") or []
+    mailout_id, n = _token(mail) or _NO_TOKEN
+    destination = mail.get("destination") or ("",)
+    sent_at = read_time(mail.get("timestamp"))
     base = ProviderEvent(
-        token.mailout_id if token else 0,
-        token.n if token else 0,
+        mailout_id,
+        n,
+        _SENT,
+        sent_at,
         0,
-        read_time(mail.get("timestamp")),
-        address=destination[0] if destination else "",
-        sent_at=read_time(mail.get("timestamp")),
-        provider_id=mail.get("messageId"),
+        destination[0],
+        Consequence.NONE,
+        sent_at,
+        mail.get("messageId"),
         topic_arn=topic_arn,
     )
     return reader(base, notification)
@@ -97,16 +103,25 @@ def _text(value: object) -> str:
 
 
 def _send(base: ProviderEvent, notification: Json) -> list[ProviderEvent]:
-    return [base._replace(type=EventType.SENT.value)]
+    return [base]
 
 
 def _delivery(base: ProviderEvent, notification: Json) -> list[ProviderEvent]:
     body = notification["delivery"]
+    smtp = _text(body.get("smtpResponse"))
     return [
-        base._replace(
-            type=EventType.DELIVERED.value,
-            at=read_time(body.get("timestamp")),
-            detail=_detail(smtp=_text(body.get("smtpResponse"))),
+        ProviderEvent(  # nearly all events are of this kind, and _replace takes five times as long
+            base.mailout_id,
+            base.n,
+            _DELIVERED,
+            read_time(body.get("timestamp")),
+            0,
+            base.address,
+            Consequence.NONE,
+            base.sent_at,
+            base.provider_id,
+            detail=orjson.dumps({"smtp": smtp}) if smtp else None,
+            topic_arn=base.topic_arn,
         )
     ]
 

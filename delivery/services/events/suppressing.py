@@ -10,8 +10,9 @@ import structlog
 from django.utils import timezone
 
 from delivery.models import SendingAccount
+from delivery.services.events.arrays import columns
 from delivery.services.events.engagement import SOFT_BOUNCE_LIMIT, SOFT_BOUNCE_PAUSE_DAYS, SoftBounces
-from delivery.services.events.ledger import Cursor, MailoutInfo, columns
+from delivery.services.events.ledger import Cursor, MailoutInfo
 from delivery.services.events.model import Consequence, ProviderEvent
 from organizations.models import Organization
 from subscribers.addresses import find_key
@@ -31,7 +32,7 @@ _TERMS = {
 
 _DESTINATIONS = """
 SELECT k.place, m.address_hash, hashtext(k.address_key), s.address_key, a.address
-  FROM unnest(%b::int[], %b::int[], %b::int[], %s::text[]) AS k(place, mailout_id, n, address_key)
+  FROM unnest(%b::int[], %b::int[], %b::int[], %b::text[]) AS k(place, mailout_id, n, address_key)
   JOIN delivery_message m ON m.mailout_id = k.mailout_id AND m.n = k.n
   LEFT JOIN subscribers_subscriber s ON s.id = m.subscriber_id AND m.subscriber_id <> 0
   LEFT JOIN delivery_message_address a ON a.mailout_id = m.mailout_id AND a.n = m.n AND m.subscriber_id = 0
@@ -48,7 +49,7 @@ def find_foreign(cursor: Cursor, events: Sequence[ProviderEvent]) -> list[Provid
         return []
     keys = [find_key(event.address) for event in events]
     rows = [(place, event.mailout_id, event.n, keys[place]) for place, event in enumerate(events)]
-    cursor.execute(_DESTINATIONS, columns(rows, 4))
+    cursor.execute(_DESTINATIONS, columns("iiis", rows))
     foreign = []
     for place, frozen, hashed, subscriber_key, address in cursor:
         key = keys[place]

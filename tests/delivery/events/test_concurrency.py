@@ -66,6 +66,7 @@ def test_three_processors_with_every_event_three_times_count_exactly() -> None:
         while not done.is_set():
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT 1 FROM delivery_message ORDER BY mailout_id, n LIMIT 40 FOR NO KEY UPDATE")
+        connection.close()
 
     settler = threading.Thread(target=settle)
     settler.start()
