@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from time import monotonic
+from typing import Any
 
 import psycopg
 import pytest
 from django.utils import timezone
 
-from delivery.engine import arming
+from delivery.engine import arming, runner
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.finishing import finish_mailouts
@@ -18,7 +20,7 @@ from delivery.engine.reaping import reap
 from delivery.engine.ticking import tick
 from delivery.models import BatchState, CallState, Mailout, Message, MessageBatch, MessageState, SendCall
 from delivery.providers.base import CallResult, EntryResult, Outcome
-from delivery.selectors.progress import mailout_progress
+from delivery.selectors.progress import mailout_account, mailout_progress
 from tests.delivery.engine.world import HeldRunner, World, accept
 
 
@@ -92,6 +94,98 @@ def test_a_late_refusal_packs_the_person_again_and_a_late_rejection_fails(world:
     assert list(MessageBatch.objects.exclude(members=None).values_list("members", "attempt")) == [([1], 1)]
     progress = mailout_progress(mailout)
     assert (progress.unknown, progress.failed, progress.waiting) == (0, 1, 1)
+
+
+def test_answers_after_the_end_leave_nobody_waiting_and_are_counted_again(world: World, raw: Connection) -> None:
+    world.add_people(3)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    expire_leases(raw)
+    reap(raw)
+    tick(raw, slots=2)
+    mailout.refresh_from_db()
+    assert (mailout.state, mailout_account(mailout).states["unknown"]) == ("finished", 3)
+    held.gate.set()
+    call = held.results.get(timeout=5)
+    call.result = CallResult(
+        [
+            EntryResult(Outcome.ACCEPTED, "id-1", ""),
+            EntryResult(Outcome.RETRY, "", "throttled: x"),
+            EntryResult(Outcome.AMBIGUOUS, "", "timeout: y"),
+        ]
+    )
+
+    settle_late(raw, [call])
+    tick(raw, slots=2)
+
+    states = dict(Message.objects.filter(mailout_id=mailout.pk).values_list("n", "state"))
+    assert states == {1: MessageState.SENT, 2: MessageState.FAILED, 3: MessageState.UNKNOWN}
+    assert Message.objects.get(n=2).error == "throttled: x"
+    assert not MessageBatch.objects.exclude(members=None).exists()
+    mailout.refresh_from_db()
+    counted = mailout_account(mailout).states
+    assert (counted["sent"], counted["failed"], counted["unknown"]) == (1, 1, 1)
+
+
+def test_a_late_answer_about_an_earlier_attempt_moves_nobody(world: World, raw: Connection) -> None:
+    world.add_people(1)
+    world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    expire_leases(raw)
+    reap(raw)
+    held.gate.set()
+    call = held.results.get(timeout=5)
+    call.result = CallResult([EntryResult(Outcome.RETRY, "", "throttled: x")])
+    raw.execute("UPDATE delivery_message SET attempt = 1")  # sent again by somebody's decision, and unknown again
+
+    settle_late(raw, [call])
+
+    assert Message.objects.get().state == MessageState.UNKNOWN
+    assert not MessageBatch.objects.exclude(members=None).exists()
+
+
+def test_a_late_answer_of_a_dry_run_is_simulated_not_sent(world: World, raw: Connection) -> None:
+    world.add_people(1)
+    world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    expire_leases(raw)
+    reap(raw)
+    held.gate.set()
+    call = held.results.get(timeout=5)
+    call.batch.is_dry_run = True
+
+    settle_late(raw, [call])
+
+    assert Message.objects.get().state == MessageState.SIMULATED
+
+
+def test_a_process_that_stood_still_behind_the_commit_finds_its_calls_too_old(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped for longer than a lease, its people are unknown and may have left meanwhile: nothing goes out."""
+    world.add_people(5)
+    world.launch()
+    held = HeldRunner(world)
+    held.gate.set()
+    commit, skipped = arming.settle_and_arm, 0.0
+
+    def commit_and_stand_still(*args: Any) -> arming.Committed:
+        nonlocal skipped
+        done = commit(*args)
+        skipped = 60.0
+        return done
+
+    monkeypatch.setattr(runner, "settle_and_arm", commit_and_stand_still)
+    monkeypatch.setattr(runner, "monotonic", lambda: monotonic() + skipped)
+    held.runner._sender._clock = lambda: monotonic() + skipped
+
+    held.arm(raw)
+    held.come_back(1)
+
+    assert world.provider.handed_over == {}
 
 
 def test_an_expired_lease_that_its_worker_renewed_is_left_alone(world: World, raw: Connection) -> None:

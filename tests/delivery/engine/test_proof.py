@@ -11,7 +11,8 @@ from delivery.engine.reaping import reap
 from delivery.engine.ticking import tick
 from delivery.models import Message, MessageBatch, MessageState, SendCall
 from delivery.providers.base import CallResult, EntryResult, Outcome
-from delivery.selectors.progress import mailout_progress
+from delivery.selectors.progress import mailout_account, mailout_progress
+from delivery.services.controlling import cancel_mailout
 from tests.delivery.engine.world import HeldRunner, World
 
 
@@ -144,3 +145,16 @@ def test_a_late_answer_that_says_nothing_leaves_people_unknown(world: World, raw
 
     assert mailout_progress(mailout).unknown == 2
     assert arming.find_calls(raw, [call.id]) == {call.id: SendCall.objects.get().state}
+
+
+def test_stopping_does_not_cancel_a_proven_message(world: World, raw: Connection) -> None:
+    """Refused by the answer, packed again, and then its event says that it went out."""
+    world.add_people(2)
+    mailout = world.launch()
+    prove(raw, 1)
+
+    cancel_mailout(mailout=mailout)
+    tick(raw, slots=2)
+
+    assert states() == {1: MessageState.SENT, 2: MessageState.CANCELLED}
+    assert mailout_account(mailout).states["sent"] == 1
