@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import sys
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ SECRET_FIELDS: Final = frozenset(
     {"password", "secret", "secret_key", "token", "authorization", "cookie", "api_key", "signature"}
 )
 ADDRESS: Final = re.compile(r"[^\s<>\"',;:=(]+@[^\s<>\"',;:)]+")
+# Celery's names for workers look like addresses: send@this-machine, celery@this-machine.
+WORKER: Final = re.compile(rf"(?:send|work|celery|gen)[\w-]*@{re.escape(socket.gethostname())}\.?")
 
 
 def redact_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -23,8 +26,12 @@ def redact_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
         if name in SECRET_FIELDS:
             event[name] = REDACTED
         elif isinstance(value, str) and "@" in value:
-            event[name] = ADDRESS.sub(REDACTED, value)
+            event[name] = ADDRESS.sub(_blank, value)
     return event
+
+
+def _blank(found: re.Match[str]) -> str:
+    return found[0] if WORKER.fullmatch(found[0]) else REDACTED
 
 
 SHARED: Final[list[Processor]] = [

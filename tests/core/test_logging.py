@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import logging.config
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,6 +71,18 @@ def test_secrets_and_addresses_are_blanked(json_lines: Any) -> None:
     (event,) = json_lines()
     assert event["token"] == event["password"] == "[redacted]"
     assert event["error"] == "<[redacted]>: mailbox full, see [redacted]"
+
+
+def test_a_workers_name_is_not_taken_for_an_address(json_lines: Any) -> None:
+    host = socket.gethostname()
+    structlog.get_logger("x").info(
+        f"send@{host} ready.", worker=f"celery@{host}", addresses=f"send@mail.example, ann@{host}, send@{host}.example"
+    )
+
+    (event,) = json_lines()
+    assert event["event"] == f"send@{host} ready."
+    assert event["worker"] == f"celery@{host}"
+    assert event["addresses"] == "[redacted], [redacted], [redacted]"
 
 
 def test_djangos_own_lines_about_a_request_name_the_route_and_no_token(rf: RequestFactory, client: Client) -> None:
