@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.models import Campaign
 from campaigns.models.campaign import CampaignState
+from campaigns.selectors.states import in_state
 from delivery.models import AccountPace, SendingAccount
 from organizations.admin.shell import HealthNote, sidebar_badge, sidebar_health
 from organizations.models import Member
@@ -20,7 +21,8 @@ SHUT_DOWN = "SHUTDOWN"
 @sidebar_badge("admin:campaigns_campaign_changelist")
 def count_sending(member: Member) -> int:
     """Return how many campaigns are being sent."""
-    return Campaign.objects.filter(organization=member.organization_id, state=CampaignState.SENDING).count()
+    ours = Campaign.objects.filter(organization=member.organization_id)
+    return in_state(ours, CampaignState.SENDING).count()
 
 
 @sidebar_health

@@ -8,6 +8,7 @@ from campaigns.models import Campaign
 from delivery.models import AccountGrant, AccountPace, SendingAccount
 from organizations.models import Member
 from tests.cast import Cast
+from tests.factories import MailoutFactory
 
 
 @pytest.fixture
@@ -18,6 +19,14 @@ def alice_member(cast: Cast) -> Member:
 def test_the_badge_counts_what_the_organization_is_sending(alice_member: Member, cast: Cast) -> None:
     for organization, state in [(cast.acme, "sending"), (cast.acme, "sent"), (cast.other, "sending")]:
         Campaign.objects.create(organization=organization, name="X", state=state)
+
+    assert count_sending(alice_member) == 1
+
+
+def test_what_has_left_or_waits_is_not_counted_as_sending(alice_member: Member, cast: Cast) -> None:
+    for state in ("sending", "finished", "paused", "cancelled"):
+        mailout = MailoutFactory.create(organization=cast.acme, state=state)
+        Campaign.objects.create(organization=cast.acme, name="X", state="sending", mailout=mailout)
 
     assert count_sending(alice_member) == 1
 
