@@ -84,7 +84,7 @@ def review_campaign(campaign: Campaign, *, is_dry_run: bool = False) -> Review:
     audience = audience_of(campaign)
     account = account_of(campaign)
     count = count_audience(organization=campaign.organization, audience=audience)
-    blockers = blockers_of(campaign, account=account, audience=audience, is_dry_run=is_dry_run)
+    blockers = blockers_of(campaign, account=account, audience=audience, count=count, is_dry_run=is_dry_run)
     if any(blocker.code in SAID_BY_PREFLIGHT for blocker in blockers):
         kept = [finding for finding in content.findings if finding.code not in SAID_BY_PREFLIGHT]
         content = ContentCheck(content.composition, content.compilation, kept)
@@ -92,7 +92,12 @@ def review_campaign(campaign: Campaign, *, is_dry_run: bool = False) -> Review:
 
 
 def blockers_of(
-    campaign: Campaign, *, account: SendingAccount | None, audience: Audience, is_dry_run: bool
+    campaign: Campaign,
+    *,
+    account: SendingAccount | None,
+    audience: Audience,
+    count: AudienceCount,
+    is_dry_run: bool,
 ) -> list[Blocker]:
     """What keeps the campaign from going out, apart from what the compiler says."""
     blockers = blocking_reasons(
@@ -103,6 +108,7 @@ def blockers_of(
         audience=audience,
         sender_email=campaign.sender_email,
         is_dry_run=is_dry_run,
+        count=count,
     )
     # Nothing is stored for a look, so preflight misses the compiled email; whether there is content is known here.
     return [blocker for blocker in blockers if blocker.code != "no_body" or not campaign.body.strip()]

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from delivery.models import CompiledEmail, SendingAccount
-from delivery.selectors.audience import Audience, count_audience
+from delivery.selectors.audience import Audience, AudienceCount, count_audience
 from delivery.services.accounts import is_sender_verified
 from organizations.models import Organization
 
@@ -32,8 +32,12 @@ def blocking_reasons(
     audience: Audience | None,
     sender_email: str,
     is_dry_run: bool = False,
+    count: AudienceCount | None = None,
 ) -> list[Blocker]:
-    """Everything that stops this mailout; empty when nothing does. audience None: a test send, which has none."""
+    """Everything that stops this mailout; empty when nothing does. audience None: a test send, which has none.
+
+    count: of this audience, where it was counted already: a million people take a second.
+    """
     found = []
     if not subject.strip():
         found.append(Blocker("no_subject", _("The subject is empty.")))
@@ -48,18 +52,19 @@ def blocking_reasons(
         )
     if not sender_email:
         found.append(Blocker("no_sender", _("There is no sender address.")))
-    found += _audience_blockers(organization, account, audience, is_dry_run=is_dry_run)
+    if count is None and audience is not None:
+        count = count_audience(organization=organization, audience=audience)
+    found += _audience_blockers(account, count, is_dry_run=is_dry_run)
     if not is_dry_run:
         found += _account_blockers(organization, account, sender_email)
     return found
 
 
 def _audience_blockers(
-    organization: Organization, account: SendingAccount | None, audience: Audience | None, *, is_dry_run: bool
+    account: SendingAccount | None, count: AudienceCount | None, *, is_dry_run: bool
 ) -> list[Blocker]:
-    if audience is None:
+    if count is None:
         return []
-    count = count_audience(organization=organization, audience=audience)
     if not count.eligible:
         return [Blocker("no_audience", _("Nobody would get it. Choose a list with subscribed people."))]
     if count.has_sample_people and not is_dry_run and account is not None and not account.is_local:

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from amazonsender.core.errors import Conflict
@@ -32,6 +33,13 @@ def test_launching_freezes_the_audience_and_names_who_did_it(campaign: Campaign,
     assert (campaign.state, campaign.mailout_id) == (CampaignState.SENDING, mailout.pk)
     entry = AuditEntry.objects.get(action="campaign.launched")
     assert entry.detail == {"mailout_id": mailout.pk, "people": 5}
+
+
+def test_the_audience_is_counted_once_before_it_is_frozen(campaign: Campaign, alice: User) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        launch_campaign(campaign=campaign, revision=1, actor=alice, people=5)
+
+    assert sum("bool_or(is_sample)" in query["sql"] for query in queries) == 1
 
 
 def test_launching_again_returns_the_same_mailout(campaign: Campaign, alice: User) -> None:
