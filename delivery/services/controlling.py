@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import structlog
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from amazonsender.core.errors import Conflict
+from amazonsender.core.errors import Conflict, InvalidInput
 from delivery.models import Mailout, MailoutState, StateReason
 from delivery.services.launching import wake_engine
 from organizations.models import User
@@ -20,14 +20,34 @@ def pause_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
     _log("paused", mailout, actor)
 
 
+_RESUME = """
+UPDATE delivery_mailout m
+   SET state = 'sending', is_brake_lifted = m.is_brake_lifted OR m.state_reason NOT IN ('', 'by_hand'),
+       state_reason = CASE WHEN m.state_reason = 'by_hand' AND EXISTS (
+           SELECT 1 FROM delivery_message_batch b WHERE b.mailout_id = m.id AND b.state = 3) THEN 'pilot' ELSE '' END
+ WHERE m.id = %s AND m.state = 'paused'
+RETURNING m.state_reason, m.is_brake_lifted
+"""
+
+
 def resume_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
-    """Go on. After a brake this is somebody's decision, so that brake holds no more. Raises Conflict when not paused."""
-    reason = mailout.state_reason
-    _move(mailout, [MailoutState.PAUSED], MailoutState.SENDING, "")
-    if reason and reason != StateReason.BY_HAND:
-        Mailout.objects.filter(pk=mailout.pk).update(is_brake_lifted=True)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE delivery_message_batch SET state = 0 WHERE mailout_id = %s AND state = 3", [mailout.pk])
+    """Go on. Raises Conflict when it is not paused.
+
+    A pilot that was paused by hand goes on as a pilot: who was held back still waits for its bounces. After a brake
+    this is somebody's decision, so that brake holds no more and nobody is held back. One statement, because a tick in
+    between would brake again.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_RESUME, [mailout.pk])
+        resumed = cursor.fetchone()
+        if resumed is None:
+            raise _conflict(mailout)
+        mailout.state = MailoutState.SENDING
+        mailout.state_reason, mailout.is_brake_lifted = resumed
+        if mailout.state_reason != StateReason.PILOT:
+            cursor.execute(
+                "UPDATE delivery_message_batch SET state = 0 WHERE mailout_id = %s AND state = 3", [mailout.pk]
+            )
     wake_engine()
     _log("resumed", mailout, actor)
 
@@ -39,7 +59,9 @@ def cancel_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
 
 
 def set_pace(*, mailout: Mailout, rate_limit: float | None) -> None:
-    """Change the mailout's own pace, people per second; None lifts it."""
+    """Change the mailout's own pace, people per second; None lifts it. Raises InvalidInput for a pace of nobody."""
+    if rate_limit is not None and rate_limit <= 0:
+        raise InvalidInput(_("A pace is more than no people per second."))
     Mailout.objects.filter(pk=mailout.pk).update(rate_limit=rate_limit, pace_tat=None)
     mailout.rate_limit = rate_limit
 
@@ -47,9 +69,13 @@ def set_pace(*, mailout: Mailout, rate_limit: float | None) -> None:
 def _move(mailout: Mailout, expected: list[MailoutState], to: MailoutState, reason: str) -> None:
     moved = Mailout.objects.filter(pk=mailout.pk, state__in=expected).update(state=to, state_reason=reason)
     if not moved:
-        mailout.refresh_from_db(fields=["state", "state_reason"])
-        raise Conflict(_("It is already “%(state)s”.") % {"state": mailout.get_state_display()})
+        raise _conflict(mailout)
     mailout.state, mailout.state_reason = to, reason
+
+
+def _conflict(mailout: Mailout) -> Conflict:
+    mailout.refresh_from_db(fields=["state", "state_reason"])
+    return Conflict(_("It is already “%(state)s”.") % {"state": mailout.get_state_display()})
 
 
 def _log(act: str, mailout: Mailout, actor: User | None) -> None:
