@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
-
 from campaigns.models import Campaign
 from delivery.models import SenderIdentity, SendingAccount
+from delivery.selectors.accounts import accounts_for
 from organizations.models import Organization
 
 
 def accounts_of(organization: Organization) -> list[SendingAccount]:
     """Its own accounts and those granted to it."""
-    mine = Q(organization=organization) | Q(grants__organization=organization)
-    return list(SendingAccount.objects.filter(mine).distinct().order_by("pk"))
+    return list(accounts_for(organization))
 
 
 def account_of(campaign: Campaign) -> SendingAccount | None:

@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext as _
 
 from amazonsender.core.enqueue import enqueue
 from amazonsender.core.errors import DomainError, InvalidInput
 from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
 from delivery.selectors.audience import Audience
 from delivery.selectors.exclusions import candidates_sql
+from delivery.services.belonging import require_belonging
 from delivery.services.mailouts import new_mailout_id
 from delivery.services.partitions import ensure_partitions, message_table
 from organizations.models import Organization, User
@@ -59,13 +61,25 @@ def launch_mailout(
     """Freeze the audience and start sending. Idempotent per (organization, idempotency_key).
 
     sender: RFC 5322 mailbox. rate_limit: people per second. local_time: naive wall-clock time at which each person is
-    due in their own time zone (the organization's where they have none). Raises NothingToSend and InvalidInput.
+    due in their own time zone (the organization's where they have none). Raises NothingToSend, InvalidInput,
+    and NotFound for what is another organization's.
     """
     is_dry_run = is_dry_run or settings.SENDING_MODE == "dry_run"
     if account is None and not is_dry_run:
-        raise InvalidInput("Choose a sending account.")
+        raise InvalidInput(_("Choose a sending account."))
+    if rate_limit is not None and rate_limit <= 0:
+        raise InvalidInput(_("A pace is more than no people per second."))
+    existing = _launched_before(organization, idempotency_key)
+    if existing is not None:
+        return existing
+    require_belonging(
+        organization=organization,
+        account=account,
+        emails=emails,
+        list_ids={*audience.list_ids, *audience.excluded_list_ids},
+    )
     if not audience.list_ids:
-        raise NothingToSend("Nobody yet. Choose a list.")
+        raise NothingToSend(_("Nobody yet. Choose a list."))
     now = datetime.now(UTC)
     ensure_partitions(at=now)
     mailout_id = new_mailout_id(at=now)  # before the transaction: its row lock must not outlast a launch of seconds
@@ -100,7 +114,7 @@ def launch_mailout(
             _hold_for_pilot(mailout)
             mailout.save(update_fields=["candidates", "eligible", "state_reason"])
     except IntegrityError:
-        existing = Mailout.objects.for_organization(organization).filter(idempotency_key=idempotency_key).first()
+        existing = _launched_before(organization, idempotency_key)
         if existing is None:
             raise
         return existing
@@ -116,6 +130,10 @@ def launch_mailout(
             cursor.execute(f"ANALYZE {message_table(mailout.pk)}")
     wake_engine()
     return mailout
+
+
+def _launched_before(organization: Organization, key: str) -> Mailout | None:
+    return Mailout.objects.for_organization(organization).filter(idempotency_key=key).first()
 
 
 def wake_engine() -> None:
@@ -145,7 +163,7 @@ def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime 
     wave, join = "0", ""
     if waves:
         # The wave of a time zone is its place among the due times; zones that are due at once share it.
-        params |= {"zones": list(waves), "wave_numbers": [number for number, _ in waves.values()]}
+        params |= {"zones": list(waves), "wave_numbers": [number for number, _due in waves.values()]}
         wave, join = (
             "w.wave",
             "JOIN unnest(%(zones)s::text[], %(wave_numbers)s::int[]) AS w(zone, wave) ON w.zone = c.time_zone",
@@ -165,7 +183,7 @@ def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime 
         )
         mailout.candidates = cursor.rowcount
     if mailout.candidates == 0:
-        raise NothingToSend("Nobody is on these lists yet.")
+        raise NothingToSend(_("Nobody is on these lists yet."))
     mailout.eligible = _eligible_people(mailout)
     lo = 1
     for at, hi in _wave_ends(mailout, waves) if waves else [(datetime.now(UTC), mailout.eligible + 1)]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from delivery.models import CompiledEmail, SendingAccount
+from delivery.selectors.accounts import accounts_for
 from delivery.selectors.audience import Audience, AudienceCount, count_audience
 from delivery.services.accounts import is_sender_verified
 from organizations.models import Organization
@@ -75,7 +76,7 @@ def _audience_blockers(
 
 
 def _account_blockers(organization: Organization, account: SendingAccount | None, sender_email: str) -> list[Blocker]:
-    if account is None:
+    if account is None or not accounts_for(organization).filter(pk=account.pk).exists():
         return [Blocker("no_account", _("There is no sending account."))]
     found = []
     if not account.is_local and is_loopback(settings.PUBLIC_URL):

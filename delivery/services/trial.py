@@ -22,6 +22,7 @@ from delivery.models import (
     MessageBatch,
     SendingAccount,
 )
+from delivery.services.belonging import require_belonging
 from delivery.services.launching import wake_engine
 from delivery.services.mailouts import new_mailout_id
 from delivery.services.partitions import ensure_partitions
@@ -47,12 +48,14 @@ def send_test(
     """Send one compiled email to a few addresses that need not be subscribers.
 
     In no statistic, cap or history of people. Without an account, or with SENDING_MODE=dry_run, it only simulates.
-    Raises InvalidInput for no recipients, too many, or an address that can't be mailed.
+    Raises InvalidInput for no recipients, too many, or an address that can't be mailed; NotFound for what is another
+    organization's.
     """
     addresses = _addresses(recipients)
     is_dry_run = settings.SENDING_MODE == "dry_run"
     if account is None and not is_dry_run:
         raise InvalidInput(_("Choose a sending account."))
+    require_belonging(organization=organization, account=account, emails=[compiled], subscriber=preview_subscriber)
     now = datetime.now(UTC)
     ensure_partitions(at=now)
     with transaction.atomic():

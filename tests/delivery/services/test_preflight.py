@@ -12,7 +12,8 @@ from delivery.providers.base import IdentityStatus
 from delivery.selectors.audience import Audience
 from delivery.services import accounts
 from delivery.services.preflight import Blocker, blocking_reasons, is_loopback
-from tests.delivery.engine.world import World
+from tests.delivery.engine.world import World, make_world
+from tests.factories import OrganizationFactory
 
 
 class Verifying:
@@ -169,3 +170,13 @@ def test_a_verified_sender_or_domain_is_not_asked_for_again(world: World, provid
 )
 def test_what_leads_to_this_machine(url: str, expected: bool) -> None:
     assert is_loopback(url) is expected
+
+
+def test_an_account_or_a_list_of_another_organization_stops_it(world: World, provider: Verifying) -> None:
+    other = make_world(OrganizationFactory.create())
+    other.add_people(1)
+    world.add_person("ours")
+
+    assert codes(world, account=other.account) == ["no_account"]
+    assert provider.asked == []
+    assert codes(world, audience=Audience((other.list.pk,))) == ["no_audience"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from amazonsender.core.errors import InvalidInput
+from amazonsender.core.errors import InvalidInput, NotFound
 from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
 from delivery.models import Lane, Mailout, MailoutKind, Message, MessageAddress, MessageState
@@ -15,18 +15,18 @@ from delivery.providers.base import CallResult, Entry
 from delivery.selectors.progress import mailout_account, mailout_progress
 from delivery.services.trial import MOST_RECIPIENTS, occurrence_of, send_test
 from subscribers.models import Subscriber
-from tests.delivery.engine.world import World, accept
+from tests.delivery.engine.world import World, accept, make_world
+from tests.factories import OrganizationFactory
 
 
 def send(world: World, *recipients: str, person: Subscriber | None = None, **options: Any) -> Mailout:
     return send_test(
         organization=world.organization,
-        compiled=world.compiled,
         recipients=recipients,
         preview_subscriber=person,
         name="Test: Letter",
         sender="News <news@example.com>",
-        **({"account": world.account} | options),
+        **({"account": world.account, "compiled": world.compiled} | options),
     )
 
 
@@ -137,3 +137,19 @@ def test_an_author_s_error_on_the_shown_person_s_data_fails_that_message(world: 
     assert message.state == MessageState.FAILED
     assert message.error == "render: divided_by: can't divide by 0"
     assert mailout_progress(mailout).failed == 1
+
+
+@pytest.mark.parametrize("foreign", ["account", "email", "person"])
+def test_nothing_of_another_organization_gets_into_a_test(world: World, foreign: str) -> None:
+    other = make_world(OrganizationFactory.create())
+    stranger = other.add_person("stranger")
+    choices: dict[str, dict[str, Any]] = {
+        "account": {"account": other.account},
+        "email": {"compiled": other.compiled},
+        "person": {"person": stranger},
+    }
+
+    with pytest.raises(NotFound):
+        send(world, "one@example.com", **choices[foreign])
+
+    assert (Mailout.objects.count(), MessageAddress.objects.count()) == (0, 0)
