@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import InvalidInput
@@ -111,11 +111,33 @@ def refresh_sender(sender: SenderIdentity) -> None:
     except ProviderError as error:
         logger.warning("delivery.sender_check_failed", account=sender.account_id, error=str(error))
         return
-    sender.is_verified = status.verified
+    sender.is_verified = status.verified and not _is_somebody_elses(sender)
     sender.dkim_status = status.dkim_status
     sender.mail_from_domain = status.mail_from_domain
     sender.checked_at = datetime.now(UTC)
     sender.save(update_fields=["is_verified", "dkim_status", "mail_from_domain", "checked_at"])
+
+
+def _is_somebody_elses(sender: SenderIdentity) -> bool:
+    """Whether another organization had this address or domain verified before.
+
+    Organizations of one installation share the provider's credentials, so that the provider vouches for each of them
+    when it vouches for one. What the owner of a shared account holds may be used by those it was granted to; Local SES
+    reaches nobody.
+    """
+    if sender.account.is_local:
+        return False
+    name = sender.identity.lower()
+    domain = name.rpartition("@")[2]
+    same = Q(identity__in=[name, domain])
+    if name == domain:
+        same |= Q(identity__endswith=f"@{domain}")
+    earlier = SenderIdentity.objects.filter(same, is_verified=True, account__is_local=False, pk__lt=sender.pk)
+    owners = [sender.organization_id, sender.account.organization_id]
+    if not earlier.exclude(organization__in=owners).exists():
+        return False
+    logger.warning("delivery.sender_of_another_organization", sender=sender.pk, organization=sender.organization_id)
+    return True
 
 
 def is_sender_verified(*, account: SendingAccount, organization: Organization, address: str) -> bool:

@@ -271,16 +271,110 @@ def test_a_sender_is_verified_by_its_address_or_domain_of_the_same_organization_
     account: SendingAccount, amazon: FakeAmazon
 ) -> None:
     organization = account.organization
-    stranger = OrganizationFactory.create()
     elsewhere = AccountFactory.create(organization=organization)
-    for owner, of in ((stranger, account), (organization, elsewhere)):
-        SenderIdentity.objects.create(organization=owner, account=of, identity="example.com", is_verified=True)
+    SenderIdentity.objects.create(
+        organization=organization, account=elsewhere, identity="example.com", is_verified=True
+    )
 
     assert not is_sender_verified(account=account, organization=organization, address="news@example.com")
     assert amazon.asked == ["news@example.com"]
 
     amazon.identities["news@example.com"] = True
     assert is_sender_verified(account=account, organization=organization, address="NEWS@example.com")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("example.com", "news@example.com"),
+        ("news@example.com", "news@example.com"),
+        ("news@example.com", "example.com"),
+        ("example.com", "example.com"),
+    ],
+)
+def test_what_another_organization_had_verified_before_is_nobody_elses_sender(
+    account: SendingAccount, amazon: FakeAmazon, theirs: str, ours: str
+) -> None:
+    """All organizations send with the installation's credentials, and Amazon only knows those."""
+    amazon.identities |= {theirs: True, ours: True}
+    mallory = OrganizationFactory.create()
+    hers = AccountFactory.create(organization=mallory, is_local=False)
+    first = add_sender(account=account, organization=account.organization, identity=theirs)
+
+    second = add_sender(account=hers, organization=mallory, identity=ours)
+    check_account(account=account)
+
+    first.refresh_from_db()
+    assert (first.is_verified, second.is_verified) == (True, False)
+    address = ours if "@" in ours else f"any@{ours}"
+    assert not is_sender_verified(account=hers, organization=mallory, address=address)
+
+
+def test_the_owner_of_a_shared_account_shares_its_senders(account: SendingAccount, amazon: FakeAmazon) -> None:
+    amazon.identities["example.com"] = True
+    guest, other_guest = OrganizationFactory.create(), OrganizationFactory.create()
+    add_sender(account=account, organization=account.organization, identity="example.com")
+
+    assert add_sender(account=account, organization=guest, identity="example.com").is_verified
+
+    amazon.identities["guest.example"] = True
+    add_sender(account=account, organization=guest, identity="guest.example")
+    assert not add_sender(account=account, organization=other_guest, identity="guest.example").is_verified
+
+
+def test_a_change_reaches_the_limiter_and_names_its_fields(account: SendingAccount, amazon: FakeAmazon) -> None:
+    actor = User.objects.create(email="alice@acme.example")
+
+    update_account(account=account, actor=actor, changes={"rate_limit": 5.0, "calls_in_flight": 3})
+
+    account = SendingAccount.objects.get()
+    assert (account.rate_limit, account.calls_in_flight, account.max_send_rate) == (5.0, 3, 14)
+    assert pace_of(account).max_rate == 5
+    entry = AuditEntry.objects.get(action="account.changed")
+    assert (entry.actor, entry.object_id, entry.detail) == (
+        actor,
+        str(account.pk),
+        {"fields": ["calls_in_flight", "rate_limit"]},
+    )
+
+
+def test_no_change_asks_nobody_and_is_not_written_down(account: SendingAccount, amazon: FakeAmazon) -> None:
+    update_account(account=account, actor=User.objects.create(email="alice@acme.example"), changes={})
+
+    assert SendingAccount.objects.get().checked_at is None
+    assert not AuditEntry.objects.exists()
+
+
+def test_senders_of_the_old_region_are_asked_about_in_the_new_one(account: SendingAccount, amazon: FakeAmazon) -> None:
+    amazon.identities = {"there.example": True}
+    for name in ("here.example", "there.example"):
+        SenderIdentity.objects.create(
+            account=account, organization=account.organization, identity=name, is_verified=True
+        )
+
+    update_account(
+        account=account, actor=User.objects.create(email="alice@acme.example"), changes={"region": "eu-west-1"}
+    )
+
+    assert dict(SenderIdentity.objects.values_list("identity", "is_verified")) == {
+        "here.example": False,
+        "there.example": True,
+    }
+
+
+def test_a_check_keeps_what_was_edited_while_the_provider_answered(
+    account: SendingAccount, amazon: FakeAmazon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_late() -> AccountStatus:
+        SendingAccount.objects.update(configuration_set="new", rate_limit=5)
+        return HEALTHY
+
+    monkeypatch.setattr(amazon, "account_status", answer_late)
+
+    check_account(account=account)
+
+    account.refresh_from_db()
+    assert (account.configuration_set, account.rate_limit, account.max_send_rate) == ("new", 5, 14)
 
 
 def test_setting_local_ses_up_makes_everything_once(db: None, amazon: FakeAmazon, settings: Settings) -> None:
