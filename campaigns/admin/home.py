@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -54,6 +55,7 @@ def home(request: HttpRequest) -> HttpResponse:
             title=_("Home"),
             steps=steps,
             steps_to_first=STEPS_TO_FIRST,
+            has_local_ses=bool(settings.LOCALSES_URL),
             may_edit=allowed(request, "campaign:edit"),
             is_fullwidth="1",
         )

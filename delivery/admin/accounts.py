@@ -9,13 +9,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from amazonsender.core.errors import DomainError
+from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitForm, LocalAccountForm
 from delivery.models import ParkReason, SendingAccount
 from delivery.providers.base import ProviderError
 from delivery.selectors.mailouts import own_accounts, pace_of
-from delivery.services.accounts import add_sender, check_account, create_account
+from delivery.services.accounts import (
+    add_sender,
+    check_account,
+    create_account,
+    set_up_local_account,
+    update_account,
+)
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
@@ -36,19 +43,6 @@ WAYS_ON = {
         "Run “manage.py confirm_home” on the server when this is the database that may send."
     ),
 }
-
-
-class AccountForm(forms.Form):
-    name = forms.CharField(max_length=120)
-    region = forms.RegexField(r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=40)
-    configuration_set = forms.RegexField(r"^[A-Za-z0-9_-]*$", max_length=64, required=False)
-    topic_arn = forms.RegexField(
-        r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$", max_length=300, required=False
-    )
-
-
-class LimitForm(forms.Form):
-    rate_limit = forms.FloatField(min_value=0.1, max_value=1_000_000, required=False)
 
 
 class SenderForm(forms.Form):
@@ -85,6 +79,48 @@ def accounts(request: HttpRequest) -> HttpResponse:
         accounts=found,
         form=form,
         may_edit=allowed(request, "account:edit"),
+        may_set_up_local=bool(settings.LOCALSES_URL) and not any(account.is_local for account in found),
+        is_fullwidth="1",
+    )
+
+
+@admin_page("account/local/", name="sending_account_local", permission="account:edit")
+@require_POST
+def set_up_local(request: HttpRequest) -> HttpResponse:
+    """Make Local SES ready to send through. Again mends what a failure left half done, or what Local SES forgot."""
+    organization = organization_of(request)
+    was_there = any(account.is_local for account in own_accounts(organization))
+    try:
+        account = set_up_local_account(organization=organization)
+    except (DomainError, ProviderError) as error:
+        messages.error(request, _("Local SES did not answer as hoped: %(error)s") % {"error": error})
+        return redirect("admin:delivery_sendingaccount_changelist")
+    if not was_there:
+        record(organization=organization, actor=user_of(request), action="account.created", target=account)
+    messages.success(request, _("Local SES is ready: whatever you send stays on this machine."))
+    return redirect("admin:sending_account", pk=account.pk)
+
+
+@admin_page("account/<int:pk>/edit/", name="sending_account_edit", permission="account:edit")
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change what was said when the account was connected, and our own limits."""
+    account = _account(request, pk)
+    form = (LocalAccountForm if account.is_local else AmazonAccountForm)(request.POST or None, instance=account)
+    if request.method == "POST" and form.is_valid():
+        changes = {name: form.cleaned_data[name] for name in form.changed_data}
+        account.refresh_from_db()  # the form has already written on it
+        update_account(account=account, actor=user_of(request), changes=changes)
+        messages.success(request, _("Saved."))
+        return redirect("admin:sending_account", pk=pk)
+    return render_page(
+        request,
+        "delivery/account_edit.html",
+        title=_("Account settings"),
+        status=422 if form.errors else 200,
+        account=account,
+        form=form,
+        public_url=settings.PUBLIC_URL,
         is_fullwidth="1",
     )
 
@@ -109,6 +145,7 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         used_share=min(100, round(100 * used / account.max_24_hour_send, 1)) if account.max_24_hour_send > 0 else 0,
         identities=account.identities.order_by("-is_verified", "identity"),
         may_edit=allowed(request, "account:edit"),
+        may_set_up_local=account.is_local and bool(settings.LOCALSES_URL),
         public_url=settings.PUBLIC_URL,
         is_fullwidth="1",
     )
@@ -132,19 +169,10 @@ def limit(request: HttpRequest, pk: int) -> HttpResponse:
     """Set an own limit below the provider's; empty lifts it."""
     account = _account(request, pk)
     form = LimitForm(request.POST)
-    if not form.is_valid():
+    if form.is_valid():
+        update_account(account=account, actor=user_of(request), changes=form.cleaned_data)
+    else:
         messages.error(request, _("Write a number of people per second, or nothing."))
-        return redirect("admin:sending_account", pk=pk)
-    SendingAccount.objects.filter(pk=account.pk).update(rate_limit=form.cleaned_data["rate_limit"])
-    account.refresh_from_db()
-    check_account(account=account)
-    record(
-        organization=account.organization,
-        actor=user_of(request),
-        action="account.limited",
-        target=account,
-        rate_limit=account.rate_limit,
-    )
     return redirect("admin:sending_account", pk=pk)
 
 

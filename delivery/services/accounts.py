@@ -17,12 +17,23 @@ from delivery.engine.home import unsafe_durability
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from delivery.providers.base import AccountStatus, ProviderError
 from delivery.services.providers import administration_for, provider_for, topics_for
-from organizations.models import Organization
+from organizations.models import Organization, User
+from organizations.services.audit import record
 
 logger = structlog.get_logger(__name__)
 
 UNLIMITED_DAY = 2**53
 EVENT_TYPES: Final = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "RENDERING_FAILURE", "DELIVERY_DELAY")
+TOLD_BY_THE_PROVIDER: Final = (
+    "check_error",
+    "checked_at",
+    "sending_enabled",
+    "production_access",
+    "enforcement_status",
+    "max_send_rate",
+    "max_24_hour_send",
+    "sent_last_24_hours",
+)
 # What a healthy answer of the provider lifts by itself; home and sender wait for their own check.
 LIFTED_BY_HEALTH = (
     ParkReason.PAUSED,
@@ -66,6 +77,29 @@ def create_account(
             day_limit=int(account.max_24_hour_send),
         )
     return account
+
+
+def update_account(*, account: SendingAccount, actor: User, changes: dict[str, object]) -> SendingAccount:
+    """Save changed fields of an account and ask the provider again; the values are validated by whoever calls.
+
+    What is verified in one region is not in another, so that a new region's senders start as not verified.
+    """
+    if not changes:
+        return account
+    for name, value in changes.items():
+        setattr(account, name, value)
+    with transaction.atomic():
+        account.save(update_fields=sorted(changes))
+        if "region" in changes:
+            account.identities.update(is_verified=False, dkim_status="", mail_from_domain="", checked_at=None)
+        record(
+            organization=account.organization,
+            actor=actor,
+            action="account.changed",
+            target=account,
+            fields=sorted(changes),
+        )
+    return check_account(account=account)
 
 
 def set_up_local_account(*, organization: Organization, name: str = "Local SES") -> SendingAccount:
@@ -171,7 +205,7 @@ def check_account(*, account: SendingAccount, durability_problem: str = "") -> S
     account.max_send_rate = status.max_send_rate
     account.max_24_hour_send = status.max_24_hour_send
     account.sent_last_24_hours = status.sent_last_24_hours
-    account.save()
+    account.save(update_fields=TOLD_BY_THE_PROVIDER)  # somebody may have edited the rest while the provider answered
     _apply_limits(account, status)
     _apply_health(account, durability_problem)
     for sender in account.identities.all():

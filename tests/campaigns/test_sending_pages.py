@@ -7,6 +7,7 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from campaigns.models import Campaign, CampaignState
 from campaigns.services.launching import launch_campaign
@@ -285,6 +286,17 @@ def test_the_first_page_of_an_empty_organization_shows_the_steps(bob_client: Cli
     said = text(bob_client.get(reverse("admin:index")))
 
     assert "1 of 6 steps to your first campaign." in said
+
+
+def test_the_first_steps_lead_to_local_ses_where_it_runs(bob_client: Client, settings: Settings) -> None:
+    settings.LOCALSES_URL = "http://127.0.0.1:1"
+    here = text(bob_client.get(reverse("admin:index")))
+    settings.LOCALSES_URL = ""
+    nowhere = text(bob_client.get(reverse("admin:index")))
+
+    assert "Set up Local SES, or connect Amazon SES" in here
+    assert "Local SES" not in nowhere
+    assert "Connect Amazon SES" in nowhere
 
 
 def test_the_first_page_says_what_needs_somebody(bob_client: Client, campaign: Campaign, mailout: Mailout) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 
 import pytest
 from django.contrib.messages import get_messages
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from campaigns.models import Campaign
 from campaigns.services.launching import launch_campaign
@@ -28,6 +31,8 @@ from organizations.models import AuditEntry, Organization, User
 from tests.campaigns import world
 from tests.campaigns.test_pages import text
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses-events"
+
 
 @pytest.fixture
 def account(acme: Organization) -> SendingAccount:
@@ -43,7 +48,8 @@ def mailout(acme: Organization, account: SendingAccount, alice: User) -> Mailout
 @pytest.fixture
 def quiet_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider says nothing new."""
-    monkeypatch.setattr("delivery.admin.accounts.check_account", lambda *, account: account)
+    for module in ("delivery.admin.accounts", "delivery.services.accounts"):
+        monkeypatch.setattr(f"{module}.check_account", lambda *, account: account)
 
 
 def message_url(mailout: Mailout, n: int = 1) -> str:
@@ -166,8 +172,9 @@ def test_a_marketer_sees_the_account_and_changes_nothing(bob_client: Client, acc
     assert "hello@acme.example" in said
     assert "Check again" not in said
 
-    for name in ("check", "limit", "sender"):
+    for name in ("check", "edit", "limit", "sender"):
         assert bob_client.post(reverse(f"admin:sending_account_{name}", args=[account.pk])).status_code == 403
+    assert bob_client.get(reverse("admin:sending_account_edit", args=[account.pk])).status_code == 403
     created = bob_client.post(reverse("admin:delivery_sendingaccount_changelist"), {"name": "x", "region": "eu-west-1"})
     assert created.status_code == 403
     assert SendingAccount.objects.count() == 1
@@ -184,7 +191,7 @@ def test_an_own_limit_is_set_and_lifted(alice_client: Client, account: SendingAc
 
     alice_client.post(url, {"rate_limit": ""})
     assert SendingAccount.objects.get().rate_limit is None
-    assert AuditEntry.objects.filter(action="account.limited").count() == 2
+    assert AuditEntry.objects.filter(action="account.changed").count() == 2
 
 
 def test_connecting_an_account_keeps_no_secret_and_checks_at_once(
@@ -214,6 +221,150 @@ def test_what_cannot_be_an_account_is_refused(alice_client: Client, field: str, 
     assert not SendingAccount.objects.exists()
 
 
+@pytest.fixture
+def amazons(acme: Organization) -> SendingAccount:
+    return SendingAccount.objects.create(organization=acme, name="SES", region="eu-west-1", topic_arns=[TOPIC])
+
+
+def edit(client: Client, account: SendingAccount, **changes: str) -> HttpResponse:
+    data = {
+        "name": account.name,
+        "region": account.region,
+        "configuration_set": account.configuration_set,
+        "topic_arns": "\n".join(account.topic_arns),
+        "rate_limit": "",
+        "calls_in_flight": str(account.calls_in_flight),
+    }
+    return client.post(reverse("admin:sending_account_edit", args=[account.pk]), data | changes)
+
+
+def test_what_was_said_when_connecting_is_edited_later(
+    alice_client: Client, alice: User, amazons: SendingAccount, quiet_provider: None
+) -> None:
+    other = "arn:aws:sns:eu-central-1:123456789012:more"
+
+    response = edit(
+        alice_client,
+        amazons,
+        region="eu-central-1",
+        configuration_set="news",
+        topic_arns=f" {TOPIC}\r\n\r\n{other}\r\n{other}",
+        rate_limit="7.5",
+        calls_in_flight="40",
+    )
+
+    assert response.headers["Location"] == reverse("admin:sending_account", args=[amazons.pk])
+    made = SendingAccount.objects.get()
+    assert (made.region, made.configuration_set, made.topic_arns) == ("eu-central-1", "news", [TOPIC, other])
+    assert (made.rate_limit, made.calls_in_flight) == (7.5, 40)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor) == ("account.changed", alice)
+    assert entry.detail == {"fields": ["calls_in_flight", "configuration_set", "rate_limit", "region", "topic_arns"]}
+
+
+def test_saving_an_account_unchanged_writes_nothing_down(
+    alice_client: Client, amazons: SendingAccount, quiet_provider: None
+) -> None:
+    page = text(alice_client.get(reverse("admin:sending_account_edit", args=[amazons.pk])))
+
+    edit(alice_client, amazons)
+
+    assert TOPIC in page
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("region", ""),
+        ("region", "Frankfurt"),
+        ("configuration_set", "my set"),
+        ("topic_arns", "arn:aws:sns:eu-west-1:123456789012:ok\narn:aws:s3:::bucket"),
+        ("topic_arns", "\n".join(f"arn:aws:sns:eu-west-1:123456789012:t{n}" for n in range(21))),
+        ("rate_limit", "0"),
+        ("calls_in_flight", "0"),
+        ("calls_in_flight", "501"),
+    ],
+)
+def test_a_wrong_edit_is_refused_and_changes_nothing(
+    alice_client: Client, amazons: SendingAccount, field: str, value: str
+) -> None:
+    before = SendingAccount.objects.values().get()
+
+    response = edit(alice_client, amazons, **{field: value})
+
+    assert response.status_code == 422
+    assert "Something is not right yet." in text(response)
+    assert SendingAccount.objects.values().get() == before
+    assert not AuditEntry.objects.exists()
+
+
+def test_what_was_set_up_for_a_local_account_is_not_edited(
+    alice_client: Client, account: SendingAccount, quiet_provider: None
+) -> None:
+    edit(alice_client, account, region="eu-west-1", topic_arns=TOPIC, calls_in_flight="2")
+
+    account.refresh_from_db()
+    assert (account.region, account.topic_arns, account.calls_in_flight) == ("us-east-1", [], 2)
+
+
+def set_up_like(monkeypatch: pytest.MonkeyPatch, act: Callable[..., SendingAccount]) -> None:
+    monkeypatch.setattr("delivery.admin.accounts.set_up_local_account", act)
+
+
+def test_local_ses_is_set_up_with_one_press_and_once(
+    alice_client: Client, acme: Organization, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LOCALSES_URL = "http://127.0.0.1:1"
+    set_up_like(
+        monkeypatch, lambda *, organization: SendingAccount.objects.filter(is_local=True).first() or world.make_account(organization)
+    )  # fmt: skip
+    page = reverse("admin:delivery_sendingaccount_changelist")
+    offered = text(alice_client.get(page))
+
+    first = alice_client.post(reverse("admin:sending_account_local"))
+    alice_client.post(reverse("admin:sending_account_local"))
+
+    assert "Set up Local SES" in offered
+    made = SendingAccount.objects.get(organization=acme)
+    assert first.headers["Location"] == reverse("admin:sending_account", args=[made.pk])
+    assert AuditEntry.objects.filter(action="account.created").count() == 1
+    assert "Set up Local SES" not in text(alice_client.get(f"{page}?all"))
+    assert "Set up Local SES again" in text(alice_client.get(first.headers["Location"]))
+
+
+def test_local_ses_is_not_offered_where_there_is_none(
+    alice_client: Client, acme: Organization, settings: Settings
+) -> None:
+    settings.LOCALSES_URL = ""
+
+    assert "Local SES" not in text(alice_client.get(reverse("admin:delivery_sendingaccount_changelist")))
+    response = alice_client.post(reverse("admin:sending_account_local"))
+
+    assert "set LOCALSES_URL" in str(list(get_messages(response.wsgi_request))[-1])
+    assert not SendingAccount.objects.exists()
+
+
+def test_a_silent_local_ses_is_quoted(
+    alice_client: Client, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**given: object) -> SendingAccount:
+        raise TransientError("connection refused")
+
+    set_up_like(monkeypatch, fail)
+
+    response = alice_client.post(reverse("admin:sending_account_local"))
+
+    assert "connection refused" in str(list(get_messages(response.wsgi_request))[-1])
+
+
+def test_only_owners_and_admins_set_local_ses_up(bob_client: Client, acme: Organization, settings: Settings) -> None:
+    settings.LOCALSES_URL = "http://127.0.0.1:1"
+
+    assert "Set up Local SES" not in text(bob_client.get(reverse("admin:delivery_sendingaccount_changelist")))
+    assert bob_client.post(reverse("admin:sending_account_local")).status_code == 403
+
+
 def test_a_sender_is_added_and_asked_about(
     alice_client: Client, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +385,7 @@ def test_a_sender_is_added_and_asked_about(
 
 def test_another_organization_finds_no_account(mallory_client: Client, account: SendingAccount) -> None:
     assert mallory_client.get(reverse("admin:sending_account", args=[account.pk])).status_code == 404
-    for name in ("check", "limit", "sender"):
+    for name in ("check", "edit", "limit", "sender"):
         assert mallory_client.post(reverse(f"admin:sending_account_{name}", args=[account.pk])).status_code == 404
 
 

@@ -25,9 +25,10 @@ from delivery.services.accounts import (
     is_sender_verified,
     refresh_sender,
     set_up_local_account,
+    update_account,
 )
 from delivery.services.providers import administration_for, forget_providers, provider_for, topics_for
-from organizations.models import Organization
+from organizations.models import AuditEntry, Organization, User
 from tests.factories import AccountFactory, OrganizationFactory
 
 HEALTHY = AccountStatus(True, True, "HEALTHY", 50_000, 14, 100)
