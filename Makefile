@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import
+.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -57,3 +57,6 @@ bench-launch: setup ## seconds to freeze an audience of a million
 
 bench-import: setup ## rows per second of a CSV import
 	@$(VENV)/python -m tests.benchmarks.bench_import $(ARGS)
+
+bench-events: setup ## events per second: processor and webhook
+	@$(VENV)/python -m tests.benchmarks.bench_events $(ARGS)

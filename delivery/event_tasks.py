@@ -10,7 +10,7 @@ from amazonsender.core.enqueue import enqueue
 from delivery.services.events.processing import BATCH
 from delivery.services.events.processing import process_inbox as process_batch
 
-SLICE_SECONDS = 5.0
+SLICE_SECONDS = 8.0
 WAKE_SECONDS = 0.25
 
 

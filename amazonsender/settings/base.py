@@ -153,6 +153,7 @@ MIDDLEWARE = [
     "amazonsender.core.middleware.RequestLogMiddleware",
     "amazonsender.core.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "amazonsender.core.express.ExpressMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

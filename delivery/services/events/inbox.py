@@ -6,10 +6,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import LiteralString
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
 from delivery.models import EventType
-from delivery.services.events.ledger import open_cursor
 from delivery.services.events.readers import write_act
 
 # One statement, one transaction: a repeated delivery finds its digest and stores nothing.
@@ -52,4 +52,5 @@ def _insert(query: LiteralString, params: list[object]) -> int:
 
 def _run(query: LiteralString, params: list[object]) -> int:
     with connection.wrap_database_errors:
-        return open_cursor().execute(query, params).rowcount
+        connection.ensure_connection()
+        return psycopg.Cursor(connection.connection).execute(query, params).rowcount
