@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import logging
 import re
+import time
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ BROWSERS = (
 )
 PRIVACY_PROXY = "Mozilla/5.0"  # Apple's Mail Privacy Protection says exactly this and no more
 SCANNER = "Mozilla/5.0 (compatible; BarracudaLinkProtect/2.0)"
+QUIET_SECONDS = 30.0
 _NOT_FOLLOWED = re.compile(r"unsubscribe|preferences|manage", re.IGNORECASE)
 _URL = re.compile(r"<(https?://[^<>\s]+)>")
 _TIMEOUT = urllib3.Timeout(connect=3, read=10)
@@ -89,6 +91,7 @@ class Readers:
 
     def __init__(self) -> None:
         # Neither cookies nor redirects: a reader's address may lead off this machine.
+        self._tells_at = 0.0
         self._http = urllib3.PoolManager(maxsize=8, retries=False, timeout=_TIMEOUT)
 
     def act(self, kind: str, message: StoredMessage) -> Act:
@@ -141,9 +144,16 @@ class Readers:
                 else self._http.request(method, url, headers={"User-Agent": agent}, redirect=False)
             )
         except urllib3.exceptions.HTTPError as error:
-            logger.warning("localses.reader_failed", extra={"error": type(error).__name__})
+            self._tell(error)
             return type(error).__name__
         return str(response.status)
+
+    def _tell(self, error: Exception) -> None:
+        """Log a failure, and the like of it at most once in a while: when the site stops, thousands may follow."""
+        now = time.monotonic()
+        if now >= self._tells_at:
+            self._tells_at = now + QUIET_SECONDS
+            logger.warning("localses.reader_failed", extra={"error": type(error).__name__})
 
 
 def _summary(verb: str, said: list[str]) -> str:
