@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -226,7 +226,7 @@ def amazons(acme: Organization) -> SendingAccount:
     return SendingAccount.objects.create(organization=acme, name="SES", region="eu-west-1", topic_arns=[TOPIC])
 
 
-def edit(client: Client, account: SendingAccount, **changes: str) -> HttpResponse:
+def edit(client: Client, account: SendingAccount, **changes: str) -> Any:
     data = {
         "name": account.name,
         "region": account.region,
