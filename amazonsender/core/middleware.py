@@ -44,6 +44,23 @@ class RequestLogMiddleware:
         return response
 
 
+class NulMiddleware:
+    """Answer 400 to an address with a NUL in it: PostgreSQL has no text for it, so that any look-up would fail as ours.
+
+    Nothing of ours makes such an address; scanners do. Forms refuse NULs themselves.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path:
+            return HttpResponse(
+                "This address has a character that no page takes.\n", status=400, content_type="text/plain"
+            )
+        return self.get_response(request)
+
+
 def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
     match = request.resolver_match
     route = match.route if match else ""

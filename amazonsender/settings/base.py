@@ -152,6 +152,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "amazonsender.core.middleware.RequestLogMiddleware",
     "amazonsender.core.health.HealthMiddleware",
+    "amazonsender.core.middleware.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "amazonsender.core.express.ExpressMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
