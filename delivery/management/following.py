@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from delivery.models import ExclusionReason, Mailout
+from delivery.models import ExclusionReason, Mailout, MailoutState
 from delivery.selectors.progress import Progress, mailout_account, mailout_progress
 
 LOOK_SECONDS = 0.25
+FINISHED, UNDER_WAY, HELD = 0, 3, 4  # 1 and 2 are for commands that fail and for wrong arguments
 
 
 class StillRunning(Exception):
@@ -40,11 +41,22 @@ def follow_mailout(mailout: Mailout, *, seconds: float, quiet: bool = False) -> 
             bar.update(task, completed=done, speed=f"{progress.rate:,.0f}/s" if progress.rate else "")
             if not mailout.is_open:
                 return progress
-            if progress.state == "paused" or (progress.parked_reason and progress.parked_until is None):
+            if progress.state == MailoutState.PAUSED or _is_parked_for_good(progress):
                 raise StillRunning(f"It is paused: {mailout.get_state_reason_display() or progress.parked_reason}.")
             if time.monotonic() > deadline:
                 raise StillRunning(f"It is still running: {progress.waiting} people are waiting.")
             time.sleep(LOOK_SECONDS)
+
+
+def exit_code(progress: Progress) -> int:
+    """How a command that tells of a mailout ends: 0 finished, 3 under way, 4 waits for somebody or was stopped."""
+    if progress.state == MailoutState.FINISHED:
+        return FINISHED
+    return UNDER_WAY if progress.state == MailoutState.SENDING and not _is_parked_for_good(progress) else HELD
+
+
+def _is_parked_for_good(progress: Progress) -> bool:
+    return bool(progress.parked_reason) and progress.parked_until is None
 
 
 def account_data(mailout: Mailout) -> dict[str, Any]:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django import Settings
 
 from campaigns.models import Campaign
@@ -187,7 +189,33 @@ def test_waiting_for_a_paused_mailout_ends_with_its_own_code(campaign: Campaign)
     with pytest.raises(SystemExit) as ended:
         run("send_campaign", str(campaign.pk), "--wait", "--format", "json")
 
-    assert ended.value.code == 3
+    assert ended.value.code == 4
+
+
+def test_waiting_for_what_was_stopped_does_not_end_well(campaign: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    Mailout.objects.filter(pk=mailout.pk).update(state="cancelled")
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("send_campaign", str(campaign.pk), "--wait", "--format", "json")
+
+    assert ended.value.code == 4
+    assert json.loads(capsys.readouterr().out)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(("until", "code"), [(None, 4), (timezone.now() + timedelta(hours=1), 3)])
+def test_a_parked_account_holds_a_mailout_unless_it_goes_on_by_itself(
+    campaign: Campaign, until: datetime | None, code: int
+) -> None:
+    mailout = launch_campaign(campaign=campaign, revision=1, actor=None)
+    AccountPace.objects.update(parked_reason=ParkReason.QUOTA, parked_until=until)
+
+    with pytest.raises(SystemExit) as told:
+        run("mailout_status", str(mailout.pk))
+    with pytest.raises(SystemExit) as waited:
+        run("send_campaign", str(campaign.pk), "--wait", "--timeout", "0")
+
+    assert (told.value.code, waited.value.code) == (code, code)
 
 
 @pytest.mark.django_db(transaction=True)

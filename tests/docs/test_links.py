@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from tests.docs.pages import PROJECT, Page, anchor, list_pages
 
@@ -89,7 +89,16 @@ def test_every_command_of_the_product_is_on_the_page_for_operators() -> None:
 
     page = text_of(PROJECT / "docs" / "operations.md")
 
-    assert sorted(name for name in own - {"subset_fonts"} if f"`{name}" not in page) == []
+    assert sorted(name for name in own if f"`{name}" not in page) == []
+
+
+def test_the_help_of_every_command_names_its_exit_codes() -> None:
+    own = {name: str(app) for name, app in get_commands().items() if str(app) in OWN_APPS}
+
+    helps = {name: load_command_class(app, name).create_parser("manage.py", name) for name, app in own.items()}
+
+    silent = [name for name, parser in helps.items() if "Exit code 0: " not in " ".join(parser.format_help().split())]
+    assert silent == []
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:

@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     help = (
         "Run the web server, the workers, the scheduler and (where LOCALSES_URL leads to this machine) Local SES "
-        "as one group in the foreground. Ends with 0 after Ctrl-C or SIGTERM."
+        "as one group in the foreground. Exit code 0: ended by Ctrl-C or SIGTERM; with --exit: the command's."
     )
     requires_system_checks = "__all__"
 

@@ -12,11 +12,14 @@ from amazonsender.reference import render_files
 class Command(BaseCommand):
     """Write what a person reads about settings, or check that it is current."""
 
-    help = "Write docs/settings.md and .env.example from the settings. With --check, only tell which are out of date."
+    help = (
+        "Write docs/settings.md and .env.example from the settings. With --check, only tell which are out of date. "
+        "Exit code 0: they are current; 1: with --check, one is not."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is out of date")
+        parser.add_argument("--check", action="store_true", help="Write nothing.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         rendered = render_files()

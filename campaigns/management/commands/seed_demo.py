@@ -52,7 +52,7 @@ class Command(BaseCommand):
     help = (
         "Put 10,000 sample people on reserved domains and a sample campaign into an organization, send it through "
         "Local SES, and print its account. Running it again sends nothing new. Never sends to a real person. "
-        "Exit code 1: something failed or, with --verify, the two records differ."
+        "Exit code 0: sent, now or before; 1: something failed or, with --verify, the two records differ."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -13,15 +13,17 @@ from campaigns.services.dry_run import run_dry
 from campaigns.services.launching import NotReady, launch_campaign
 from campaigns.services.testing import send_campaign_test
 from delivery.compiling import CompileError
-from delivery.management.following import StillRunning, account_data, account_lines, follow_mailout
+from delivery.management.following import StillRunning, account_data, account_lines, exit_code, follow_mailout
 from delivery.models import Mailout
+from delivery.selectors.progress import mailout_progress
 from subscribers.models import Subscriber
 
 
 class Command(BaseCommand):
     help = (
-        "Send a campaign. Asking twice sends once. Exit code 1: it can't be sent, and why; "
-        "3: it was still running after --timeout."
+        "Send a campaign. Asking twice sends once. Exit code 0: it started, with --wait it finished; "
+        "1: it can't be sent, and why; with --wait 3: still sending after --timeout; "
+        "4: paused, stopped, or its account waits for somebody."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -51,17 +53,21 @@ class Command(BaseCommand):
                     json.dumps({"mailout_id": mailout.pk, "people": mailout.eligible, "state": mailout.state})
                 )
             return
+        self._follow(mailout, seconds=options["timeout"], is_json=is_json)
+
+    def _follow(self, mailout: Mailout, *, seconds: float, is_json: bool) -> None:
         try:
-            follow_mailout(mailout, seconds=options["timeout"], quiet=is_json)
+            follow_mailout(mailout, seconds=seconds, quiet=is_json)
         except StillRunning as error:
             self.stderr.write(str(error))
-            raise SystemExit(3) from None
         data = account_data(mailout)
         if is_json:
             self.stdout.write(json.dumps(data))
         else:
             for line in account_lines(data):
                 self.stdout.write(line)
+        if code := exit_code(mailout_progress(mailout)):
+            raise SystemExit(code)
 
     def _start(self, campaign: Campaign, options: dict[str, Any]) -> Mailout:
         try:

@@ -12,7 +12,10 @@ from delivery.services.accounts import check_account
 
 
 class Command(BaseCommand):
-    help = "Ask the provider for limits, quota and state of all sending accounts, or one. Exit code 1: one can't send."
+    help = (
+        "Ask the provider for limits, quota and state of all sending accounts, or one. "
+        "Exit code 0: all can send; 1: one can't, or there is none with this id."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", nargs="?", type=int, help="Id of the account; all of them when left out.")

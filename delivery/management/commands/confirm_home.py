@@ -31,7 +31,7 @@ class Underway:
 class Command(BaseCommand):
     help = (
         "Show why this database is not taken for the one that may send, and what would go on sending; with --yes, "
-        "confirm that it is, which lets the accounts go. Exit code 1: not confirmed yet."
+        "confirm that it is, which lets the accounts go. Exit code 0: it may send; 1: not confirmed yet."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

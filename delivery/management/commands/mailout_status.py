@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from delivery.management.following import account_data, account_lines
+from delivery.management.following import account_data, account_lines, exit_code
 from delivery.models import Mailout
 from delivery.selectors.progress import mailout_progress
 
@@ -15,7 +15,8 @@ from delivery.selectors.progress import mailout_progress
 class Command(BaseCommand):
     help = (
         "Say how a mailout is doing; without an id, list the newest ones. "
-        "Exit code 0: finished; 3: still sending; 4: paused or stopped."
+        "Exit code 0: finished (or listed); 1: there is none with this id; 3: still sending; "
+        "4: paused, stopped, or its account waits for somebody."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,8 +44,7 @@ class Command(BaseCommand):
                 self.stdout.write(str(mailout.get_state_reason_display()))
             for line in account_lines(data):
                 self.stdout.write(line)
-        code = 0 if mailout.state == "finished" else 3 if mailout.state == "sending" else 4
-        if code:
+        if code := exit_code(progress):
             raise SystemExit(code)
 
     def _list(self, answer_format: str) -> None:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "      --consent 'Signed the form at our stand, 14 November'\n"
             "  manage.py import_subscribers people.csv --organization 1 --mapping 'Ort=attribute:city' --dry-run\n\n"
             f"fields: {', '.join(FIELDS)}, attribute:KEY, attribute:KEY:TYPE, - (leave the column out)\n"
-            "exit codes: 0 people came in, 1 nobody did or the import failed, 2 wrong arguments"
+            "Exit code 0: people came in; 1: nobody did, or the import failed."
         )
         return parser
 
@@ -45,12 +45,14 @@ class Command(BaseCommand):
         parser.add_argument("--list", help="Put the people on this list; it is created if there is none.")
         parser.add_argument("--consent", default="", help="How they agreed; asked for with --list, kept as proof.")
         parser.add_argument("--mapping", action="append", default=[], metavar="COLUMN=FIELD", help="May be repeated.")
-        parser.add_argument("--mode", choices=ImportMode.values, default=ImportMode.ADD_AND_UPDATE)
+        parser.add_argument(
+            "--mode", choices=ImportMode.values, default=ImportMode.ADD_AND_UPDATE, help="What happens to known people."
+        )
         parser.add_argument("--tag", action="append", default=[], help="Tag everybody in the file; may be repeated.")
         parser.add_argument("--encoding", default="", help="Instead of the detected one, such as cp1251.")
         parser.add_argument("--delimiter", default="", help="Instead of the detected one.")
         parser.add_argument("--dry-run", action="store_true", help="Count exactly what would happen, keep nothing.")
-        parser.add_argument("--format", choices=("text", "json"), default="text")
+        parser.add_argument("--format", choices=("text", "json"), default="text", help="How to answer.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
