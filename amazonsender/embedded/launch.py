@@ -137,6 +137,7 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool) -> 
     _say_what_is_ignored("DEMO_")
     _choose_ports(home)
     environment = stack_environment(home)
+    has_moved = home.remembered("web_url") not in {"", environment["PUBLIC_URL"]}
     home.remember("web_url", environment["PUBLIC_URL"])
     say(f"Data of this clone: {home.path}")
     _end_like_an_interrupt()
@@ -145,7 +146,8 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool) -> 
             with Services(home, environment) as services:
                 home.keep_environment(environment)
                 say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
-                return _prepare(home, environment, sample=sample) or _supervise(home, environment, services, then)
+                failed = _prepare(home, environment, sample=sample) or (has_moved and _confirm_home(environment))
+                return failed or _supervise(home, environment, services, then)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -165,6 +167,11 @@ def _prepare(home: Home, environment: Mapping[str, str], *, sample: bool) -> int
     if not failed:
         home.remember("organization", ORGANIZATION)
     return failed
+
+
+def _confirm_home(environment: Mapping[str, str]) -> int:
+    """The address changed because HOST or PORT did: a copied database it is not, so nothing has to wait for a person."""
+    return _manage(["confirm_home", "--yes"], environment, quiet=True)
 
 
 def _supervise(home: Home, environment: dict[str, str], services: Services, then: list[str]) -> int:

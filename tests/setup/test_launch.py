@@ -9,12 +9,15 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from amazonsender.core.processes import wait_for
+from amazonsender.embedded import launch as embedded_launch
 from amazonsender.embedded.__main__ import main
 from amazonsender.embedded.home import Home, find_home
 from amazonsender.embedded.launch import stack_environment
@@ -131,6 +134,32 @@ def test_a_demo_that_ends_after_its_account_succeeds_when_both_records_agree(
     sent = re.search(r"^ +sent +(\d+)$", output, re.MULTILINE)
     assert sent
     assert f"person by person: {sent.group(1)} sent, {sent.group(1)} accepted." in output
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_another_port_needs_no_person_to_confirm_the_home(
+    home: Home, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    """Accounts park when the address in links changes; here this launcher knows why it did."""
+    commands: list[list[str]] = []
+
+    def run(arguments: list[str], _environment: dict[str, str], **_options: bool) -> int:
+        commands.append(arguments)
+        return 0
+
+    monkeypatch.setattr(embedded_launch, "_manage", run)
+    monkeypatch.setattr(embedded_launch, "_supervise", lambda *_arguments: 0)
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
+    first = free_port()
+    monkeypatch.setenv("PORT", str(first))
+    assert main(["demo"]) == 0
+    assert ["confirm_home", "--yes"] not in commands
+
+    monkeypatch.setenv("PORT", str(free_port() if moved else first))
+    assert main(["demo"]) == 0
+
+    assert (["confirm_home", "--yes"] in commands) == moved
 
 
 def test_a_number_of_people_that_is_none_is_refused(
