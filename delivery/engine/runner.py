@@ -108,7 +108,8 @@ class AccountRunner:
         self.has_progressed = bool(finished) or plan is not None
         if not self.has_progressed:
             return connection
-        armed_at = monotonic()  # before the commit: a process that is stopped right after it must find its calls too old
+        # Before the commit: a process that is stopped right after it must find its calls too old.
+        armed_at = monotonic()
         try:
             committed = settle_and_arm(connection, finished, plan)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
@@ -175,6 +176,10 @@ class AccountRunner:
         if batch is None:
             self._wake_at = now + 0.2
             return None
+        if batch.not_after is not None and datetime.now(UTC) >= batch.not_after:
+            # Nobody of it is sent to, so it waits neither for a rate nor for an account that is parked.
+            late = read_people(connection, batch, LARGEST_READ, now=datetime.now(UTC))
+            return ArmPlan(batch, late.upto, excluded=late.excluded)
         grant = self._take_grant(connection, batch, room)
         if grant is None:
             return None

@@ -16,6 +16,7 @@ from delivery.engine.claiming import claim_batch
 from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
 from delivery.models import (
+    AccountPace,
     BatchState,
     CallState,
     ExclusionReason,
@@ -24,6 +25,7 @@ from delivery.models import (
     Message,
     MessageBatch,
     MessageState,
+    ParkReason,
     SendCall,
     StateReason,
 )
@@ -259,6 +261,19 @@ def test_what_is_due_after_the_cut_off_is_left_out_as_too_late(world: World, raw
     assert world.provider.handed_over == {}
     assert mailout_account(mailout).reasons == {ExclusionReason.TOO_LATE: 70}
     assert mailout_progress(mailout).state == MailoutState.FINISHED
+
+
+def test_who_is_too_late_does_not_wait_for_a_parked_account(world: World, raw: Connection) -> None:
+    world.add_people(1200)
+    AccountPace.objects.update(parked_reason=ParkReason.QUOTA, max_rate=1)
+    mailout = world.launch(not_after=timezone.now() - timedelta(seconds=1))
+
+    world.run(seconds=2)
+    tick(raw, slots=2)
+
+    assert mailout_account(mailout).reasons == {ExclusionReason.TOO_LATE: 1200}
+    assert mailout_progress(mailout).state == MailoutState.FINISHED
+    assert AccountPace.objects.get().day_used == 0
 
 
 def test_a_cut_off_in_the_middle_leaves_the_rest_out(world: World, raw: Connection) -> None:
