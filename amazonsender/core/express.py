@@ -1,7 +1,7 @@
 """A short way to the views that machines call by the thousand: providers' events and tracking pixels.
 
-They know no session, user, language or form, so that the middleware behind this one would only cost time: it more than
-doubles the CPU of storing an event.
+They know no session, user, language or form, so that the middleware behind this one would only cost time: storing an
+event took 770 µs of Python's CPU with it and 440 to 480 without.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keep waiting messages in their rows as they are: they live for seconds, and packing 2 KB costs more than storing it."""
+"""Keep waiting messages in their rows as they are: they live for seconds, too short to be worth packing."""
 
 from django.db import migrations
 

@@ -1,7 +1,7 @@
 """Events on their way into the ledger: which are there already, and the others through COPY.
 
-COPY takes rows in blocks and has no conflicts to look out for: an INSERT … ON CONFLICT takes twice as long. It may be used
-because nobody else appends to a message that is locked.
+COPY takes rows in blocks, but knows no ON CONFLICT: what is there already is looked up before. That is safe because nobody
+else appends to a message that is locked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Columns for PostgreSQL, packed as its binary arrays.
 
-psycopg dumps a list element by element in Python, about 1 µs each; a batch has some thirty elements per event. Whole
-columns of numbers take a thirtieth of that.
+psycopg dumps a list element by element; a batch has some twenty elements per event. Measured with columns of 1,000:
+0.23 µs per integer as a list, 0.02 packed. Times cost 0.2 to 0.25 either way.
 https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES
 """
 

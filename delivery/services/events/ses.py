@@ -110,7 +110,7 @@ def _delivery(base: ProviderEvent, notification: Json) -> list[ProviderEvent]:
     body = notification["delivery"]
     smtp = _text(body.get("smtpResponse"))
     return [
-        ProviderEvent(  # nearly all events are of this kind, and _replace takes five times as long
+        ProviderEvent(  # nearly all events are of this kind, and _replace takes nearly twice as long
             base.mailout_id,
             base.n,
             _DELIVERED,
