@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import Any
 
 from django.db.models import Q
@@ -28,6 +29,11 @@ from organizations.admin.pages import admin_page
 from organizations.requests import organization_of
 from subscribers.models import AttributeDefinition
 
+# Offered to an empty campaign, for somebody who would rather change a letter than begin one.
+EXAMPLES = {
+    ContentFormat.MARKDOWN: (Path(__file__).parent / "content_example.md").read_text(encoding="utf-8"),
+    ContentFormat.HTML: (Path(__file__).parent / "content_example.html").read_text(encoding="utf-8"),
+}
 PHONE_SUBJECT = 41  # characters of a subject that phones show
 
 
@@ -53,6 +59,7 @@ def content(request: HttpRequest, pk: int) -> HttpResponse:
         return {
             "problems": describe_problems(check.composition, check.findings),
             "formats": ContentFormat.choices,
+            "example": EXAMPLES.get(ContentFormat(campaign.format), ""),
             "layouts": Template.objects.for_organization(campaign.organization).filter(offered).order_by("name"),
             "attributes": AttributeDefinition.objects.for_organization(campaign.organization).order_by("key")[:40],
             **preview_context(request, campaign),

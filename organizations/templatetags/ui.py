@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from django import template
-from django.utils import formats, translation
+from django.utils import formats, timezone, translation
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 register = template.Library()
 
@@ -49,6 +51,12 @@ def pct(value: Number | None, digits: int = 1) -> str:
         return ""
     number = formats.number_format(round(float(value), digits), decimal_pos=digits, use_l10n=True)
     return f"{number}\u202f%" if translation.get_language() == "ru" else f"{number}%"
+
+
+@register.filter
+def moment(value: datetime.datetime) -> str:
+    """A day and an hour, in the organization's time zone."""
+    return formats.date_format(timezone.localtime(value), gettext("j M Y, H:i"))
 
 
 @register.filter

@@ -16,7 +16,7 @@ from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
-from organizations.templatetags.ui import n
+from organizations.templatetags.ui import moment, n
 from subscribers.admin.forms import ListForm
 from subscribers.models import List
 from subscribers.selectors.lists import count_subscribed
@@ -28,7 +28,8 @@ class ListAdmin(OrganizationAdmin):
     """The lists with how many people are on them."""
 
     resource = "list"
-    list_display = ("name", "people", "is_offered", "created_at")
+    list_display = ("name", "people", "is_offered", "added")
+    add_label = gettext_lazy("New list")
     search_fields: ClassVar[tuple[str, ...]] = ("name__istartswith",)
     ordering = ("name",)
     sortable_by: ClassVar[tuple[str, ...]] = ("name",)
@@ -52,6 +53,10 @@ class ListAdmin(OrganizationAdmin):
     @admin.display(description=gettext_lazy("on the preference page"))
     def is_offered(self, one: List) -> str:
         return _("offered") if one.is_public else _("hidden")
+
+    @admin.display(description=gettext_lazy("added"))
+    def added(self, one: List) -> str:
+        return moment(one.created_at)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return _list_form(request, None)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from organizations.admin.base import OrganizationAdmin
 from organizations.requests import organization_of
+from organizations.templatetags.ui import moment
 from subscribers.admin.person import person_page
 from subscribers.admin.pills import status_pill
 from subscribers.models import List, Subscriber, SubscriberStatus, Subscription, SubscriptionState
@@ -81,8 +82,8 @@ class SubscriberAdmin(OrganizationAdmin):
         return status_pill(person)
 
     @admin.display(description=_("added"))
-    def added(self, person: Subscriber) -> Any:
-        return person.created_at
+    def added(self, person: Subscriber) -> str:
+        return moment(person.created_at)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return redirect("admin:subscriber_add")

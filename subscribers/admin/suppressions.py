@@ -16,6 +16,7 @@ from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
+from organizations.templatetags.ui import moment
 from subscribers.addresses import find_key
 from subscribers.admin.forms import SuppressionForm
 from subscribers.models import Subscriber, Suppression, SuppressionReason
@@ -40,7 +41,8 @@ class SuppressionAdmin(OrganizationAdmin):
     """Addresses that get nothing, and why."""
 
     resource = "suppression"
-    list_display = ("address_key", "reason", "what_is_stopped", "created_at", "expires_at")
+    list_display = ("address_key", "reason", "what_is_stopped", "since", "until")
+    add_label = gettext_lazy("Add an address")
     list_filter = (ReasonFilter,)
     list_select_related = ("list",)
     search_fields: ClassVar[tuple[str, ...]] = ("address_key",)
@@ -57,6 +59,14 @@ class SuppressionAdmin(OrganizationAdmin):
     @admin.display(description=gettext_lazy("what is stopped"))
     def what_is_stopped(self, entry: Suppression) -> str:
         return entry.list.name if entry.list else str(entry.get_scope_display())
+
+    @admin.display(description=gettext_lazy("since"))
+    def since(self, entry: Suppression) -> str:
+        return moment(entry.created_at)
+
+    @admin.display(description=gettext_lazy("until"))
+    def until(self, entry: Suppression) -> str:
+        return moment(entry.expires_at) if entry.expires_at else _("for good")
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return redirect("admin:suppression_add")
