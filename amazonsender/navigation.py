@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 from unfold.dataclasses import SearchResult
 
 from organizations.admin.jump import find_jumps
@@ -35,31 +35,33 @@ NAVIGATION: Final[tuple[tuple[Promise | None, tuple[Entry, ...]], ...]] = (
     (
         None,
         (
-            Entry(lazy("Home"), "home", "admin:index", "organization:view"),
-            Entry(lazy("Campaigns"), "send", "admin:campaigns_campaign_changelist", "campaign:view"),
-            Entry(lazy("Templates"), "web", "admin:campaigns_template_changelist", "template:view"),
+            Entry(gettext_lazy("Home"), "home", "admin:index", "organization:view"),
+            Entry(gettext_lazy("Campaigns"), "send", "admin:campaigns_campaign_changelist", "campaign:view"),
+            Entry(gettext_lazy("Templates"), "web", "admin:campaigns_template_changelist", "template:view"),
         ),
     ),
     (
-        lazy("Audience"),
+        gettext_lazy("Audience"),
         (
-            Entry(lazy("Subscribers"), "group", "admin:subscribers_subscriber_changelist", "subscriber:view"),
-            Entry(lazy("Lists"), "list_alt", "admin:subscribers_list_changelist", "list:view"),
-            Entry(lazy("Imports"), "upload_file", "admin:imports", "subscriber:import"),
-            Entry(lazy("Suppressions"), "block", "admin:subscribers_suppression_changelist", "suppression:view"),
-        ),
-    ),
-    (
-        lazy("Results"),
-        (Entry(lazy("Messages"), "mark_email_read", "admin:messages", "message:view"),),
-    ),
-    (
-        lazy("Settings"),
-        (
-            Entry(lazy("Organization"), "domain", "admin:organization_settings", "organization:view"),
-            Entry(lazy("Team"), "badge", "admin:team", "team:view"),
+            Entry(gettext_lazy("Subscribers"), "group", "admin:subscribers_subscriber_changelist", "subscriber:view"),
+            Entry(gettext_lazy("Lists"), "list_alt", "admin:subscribers_list_changelist", "list:view"),
+            Entry(gettext_lazy("Imports"), "upload_file", "admin:imports", "subscriber:import"),
             Entry(
-                lazy("Sending account"),
+                gettext_lazy("Suppressions"), "block", "admin:subscribers_suppression_changelist", "suppression:view"
+            ),
+        ),
+    ),
+    (
+        gettext_lazy("Results"),
+        (Entry(gettext_lazy("Messages"), "mark_email_read", "admin:messages", "message:view"),),
+    ),
+    (
+        gettext_lazy("Settings"),
+        (
+            Entry(gettext_lazy("Organization"), "domain", "admin:organization_settings", "organization:view"),
+            Entry(gettext_lazy("Team"), "badge", "admin:team", "team:view"),
+            Entry(
+                gettext_lazy("Sending account"),
                 "outgoing_mail",
                 "admin:delivery_sendingaccount_changelist",
                 "account:view",

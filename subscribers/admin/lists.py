@@ -31,6 +31,7 @@ class ListAdmin(OrganizationAdmin):
     list_display = ("name", "people", "is_offered", "added")
     add_label = gettext_lazy("New list")
     search_fields: ClassVar[tuple[str, ...]] = ("name__istartswith",)
+    search_help_text = gettext_lazy("The start of a name")
     ordering = ("name",)
     sortable_by: ClassVar[tuple[str, ...]] = ("name",)
 
