@@ -153,8 +153,8 @@ def _columns_page(request: HttpRequest, run: Import, error: str) -> HttpResponse
         run=run,
         rows=rows,
         understood=understood,
-        encodings={run.encoding: run.encoding.upper(), **ENCODINGS},
-        delimiters=DELIMITERS,
+        encodings={run.encoding: run.encoding.upper()} | {key: _(name) for key, name in ENCODINGS.items()},
+        delimiters={key: _(name) for key, name in DELIMITERS.items()},
         kinds=kind_choices(),
         modes=[
             (ImportMode.ADD_AND_UPDATE, _("Add new ones, update the others"), _("An empty cell changes nothing.")),

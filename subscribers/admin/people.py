@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from organizations.admin.base import OrganizationAdmin
 from organizations.requests import organization_of
@@ -73,7 +74,7 @@ class SubscriberAdmin(OrganizationAdmin):
     ) -> tuple[QuerySet[Subscriber], bool]:
         return search_people(queryset, search_term), False
 
-    @admin.display(description=_("name"))
+    @admin.display(description=pgettext_lazy("person", "name"))
     def person_name(self, person: Subscriber) -> str:
         return person.name or self.empty_value_display
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from charset_normalizer import from_bytes
+from django.utils.translation import gettext_noop
 
 from subscribers.addresses import InvalidAddress, canonical
 from subscribers.services.importing.reading import open_text, read_records
@@ -17,19 +18,19 @@ from subscribers.services.importing.reading import open_text, read_records
 ENCODINGS: Final[dict[str, str]] = {
     "utf-8-sig": "UTF-8",
     "utf-16": "UTF-16",
-    "cp1252": "Windows-1252 (Western)",
-    "cp1251": "Windows-1251 (Cyrillic)",
-    "cp1250": "Windows-1250 (Central European)",
-    "koi8-r": "KOI8-R (Cyrillic)",
-    "cp866": "CP866 (Cyrillic)",
+    "cp1252": gettext_noop("Windows-1252 (Western)"),
+    "cp1251": gettext_noop("Windows-1251 (Cyrillic)"),
+    "cp1250": gettext_noop("Windows-1250 (Central European)"),
+    "koi8-r": gettext_noop("KOI8-R (Cyrillic)"),
+    "cp866": gettext_noop("CP866 (Cyrillic)"),
     "mac-roman": "Mac Roman",
-    "iso8859-15": "ISO 8859-15 (Western)",
-    "cp1253": "Windows-1253 (Greek)",
-    "cp1254": "Windows-1254 (Turkish)",
-    "gb18030": "GB 18030 (Chinese)",
-    "shift-jis": "Shift JIS (Japanese)",
+    "iso8859-15": gettext_noop("ISO 8859-15 (Western)"),
+    "cp1253": gettext_noop("Windows-1253 (Greek)"),
+    "cp1254": gettext_noop("Windows-1254 (Turkish)"),
+    "gb18030": gettext_noop("GB 18030 (Chinese)"),
+    "shift-jis": gettext_noop("Shift JIS (Japanese)"),
 }
-DELIMITERS: Final[dict[str, str]] = {",": ",", ";": ";", "\t": "Tab", "|": "|"}
+DELIMITERS: Final[dict[str, str]] = {",": ",", ";": ";", "\t": gettext_noop("Tab"), "|": "|"}
 SAMPLE_ROWS = 50
 _SAMPLE_BYTES = 64 * 1024
 _BLOCK = 1024 * 1024
