@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 
 from delivery.services.partitions import ensure_partitions
@@ -76,6 +76,13 @@ def fresh_cache() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """Begin in English: a request leaves its reader's language behind in the thread."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
