@@ -18,7 +18,7 @@ from delivery.engine.claiming import (
     renew_lease,
 )
 from delivery.engine.database import Connection, open_connection
-from delivery.models import AccountTurn, BatchState, Lane, Mailout, MessageBatch, SendingAccount
+from delivery.models import AccountGrant, AccountTurn, BatchState, Lane, Mailout, MessageBatch, SendingAccount
 from delivery.services.trial import send_test
 from organizations.models import Organization
 from tests.delivery.engine.world import HeldRunner, World, make_world
@@ -170,6 +170,7 @@ def test_the_least_served_organization_is_next_and_weight_counts(account: Sendin
 def test_two_organizations_with_real_mailouts_both_get_mail_early(world: World, raw: Connection) -> None:
     other = make_world(OrganizationFactory.create(name="Other"))
     other.account, other.provider = world.account, world.provider
+    AccountGrant.objects.create(account=world.account, organization=other.organization)
     world.add_people(3000)
     other.add_people(1000, start=10_000)
     first, second = world.launch(), other.launch()
