@@ -15,6 +15,8 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 # LocMem counts per process, which is all that a test of a throttle needs.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 CELERY_TASK_ALWAYS_EAGER = False
+# Celery prefers this variable to the setting: with real services given, a test's tasks would go to the real broker.
+os.environ.pop("CELERY_BROKER_URL", None)
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 WHITENOISE_AUTOREFRESH = True  # no folder of collected files in tests

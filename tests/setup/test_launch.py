@@ -28,6 +28,14 @@ pytestmark = pytest.mark.processes
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def no_services_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This run of the tests may have been given services; what is started here is not."""
+    for name in ("DATABASE_URL", "CELERY_BROKER_URL", "CACHE_URL"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"TEST_{name}", raising=False)
+
+
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A clone's folder of its own, and nothing of the surroundings."""
