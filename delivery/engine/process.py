@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from functools import partial
@@ -19,6 +20,7 @@ stop_requested = threading.Event()
 _loop: EngineLoop | None = None
 
 SIMULATING_THREADS = 1
+YOUNG_OBJECTS = 20_000
 
 
 def make_runner(account_id: int, results: SimpleQueue[Call]) -> AccountRunner | None:
@@ -36,5 +38,16 @@ def engine_loop() -> EngineLoop:
     """The loop of this process. Sockets, threads and database connections never cross a fork."""
     global _loop
     if _loop is None or _loop.pid != os.getpid():
+        _spare_collections()
         _loop = EngineLoop(make_runner=make_runner, connect=open_connection, stop=stop_requested)
     return _loop
+
+
+def _spare_collections() -> None:
+    """Look for cyclic garbage more rarely, and never again among what is loaded already.
+
+    A call's fifty entries are thousands of objects without a cycle; at the default of 700 collecting them cost a
+    twentieth of all sending.
+    """
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 100)

@@ -102,7 +102,7 @@ WITH settled AS (
     UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = ANY(%(calls)s) AND state = 0 RETURNING 1
 ), moved AS (
     UPDATE {table} m SET state = %(state)s, sent_at = clock_timestamp(), email_no = %(email_no)s,
-           provider_id = (%(provider_ids)s::text[])[{position}]
+           provider_id = (%(provider_ids)s::{array})[{position}]
      WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.state = 0 AND m.attempt = %(attempt)s
        AND {is_among}
     RETURNING 1
@@ -220,17 +220,35 @@ def statements(group: Settlement) -> list[Statement]:
     return made
 
 
+NOBODY = "\t"  # stands in an array of provider ids where a person of the range is not among the accepted
+NAME_BYTES = 63
+
+
 def _accepted(group: Settlement, table: str, base: dict[str, Any]) -> Statement:
     """Close the calls and mark the accepted. Ranges address the ids by `n`, with gaps; scattered members by position."""
     ids = dict(group.accepted)
     params = people_params(list(ids))
     if group.batch.members is None:
-        provider_ids: list[str | None] = [ids.get(n) for n in range(params["n_min"], params["n_max"] + 1)]
+        in_order = [ids.get(n, NOBODY) for n in range(params["n_min"], params["n_max"] + 1)]
         position = "m.n - %(n_min)s + 1"
-        is_among = "(%(provider_ids)s::text[])[m.n - %(n_min)s + 1] IS NOT NULL"
+        is_among = f"(%(provider_ids)s::{{array}})[{position}] <> E'\\t'"
     else:
-        provider_ids = list(ids.values())
+        in_order = list(ids.values())
         position, is_among = "array_position(%(n)s::int[], m.n)", "m.n = ANY(%(n)s)"
-    sql = _ACCEPTED.format(table=table, position=position, is_among=is_among)
+    array, provider_ids = _array_of(in_order)
+    sql = _ACCEPTED.format(table=table, position=position, array=array, is_among=is_among.format(array=array))
     state = MessageState.SIMULATED if group.batch.is_dry_run else MessageState.SENT
     return sql, base | params | {"calls": group.calls, "provider_ids": provider_ids, "state": state}
+
+
+def _array_of(ids: list[str]) -> tuple[str, str | list[str]]:
+    """Type and value of an array of provider ids: PostgreSQL's fixed-length `name` where they fit.
+
+    To find an element of a text[] PostgreSQL walks over all before it, for every message; in a name[] it steps there.
+    The literal is written here, because psycopg writes arrays element by element in Python.
+    """
+    literal = '{"' + '","'.join(ids) + '"}'
+    is_plain = literal.isascii() and "\\" not in literal and literal.count('"') == 2 * len(ids)
+    if ids and is_plain and len(max(ids, key=len)) <= NAME_BYTES:
+        return "name[]", literal
+    return "text[]", ids

@@ -1,6 +1,6 @@
 """The partitioned ledger: plain declarative partitioning, no extension. Django knows its models as state only.
 
-Leaves: fillfactor 75, early vacuum, no foreign keys, no index but the keys. The uniqueness leads with the person: led
+Leaves: fillfactor 35, so that a message and its sent successor share a page; early vacuum, no foreign keys, no index but the keys. The uniqueness leads with the person: led
 by the mailout, the planner would take it for a search by n in a mailout that its statistics do not know yet, and read
 the whole of it. Partitions of the running months are made by `delivery.services.partitions`; events and seen ids have
 a default partition, so that nothing is ever refused.

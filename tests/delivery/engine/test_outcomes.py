@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db.models import Sum
 
@@ -13,6 +15,7 @@ from delivery.engine.ticking import tick
 from delivery.models import AccountPace, Message, MessageBatch, MessageState, ParkReason
 from delivery.providers.base import CallResult, Entry, EntryResult, Outcome, Signal
 from delivery.selectors.progress import mailout_progress
+from subscribers.models import Subscriber
 from tests.delivery.engine.world import World, accept
 
 WINDOW = 4 + EXTRA_CALLS  # calls that one process may have armed
@@ -71,6 +74,40 @@ def test_throttled_people_are_tried_again_with_backoff_and_the_rate_falls_once(w
     assert set(world.provider.handed_over.values()) == {2}
     assert mailout_progress(mailout).sent == 120
     assert Message.objects.filter(mailout_id=mailout.pk, attempt=1, state=MessageState.SENT).count() == 120
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda n: f"0100019ac1e2f3a4-{n:08d}-0000-4000-8000-000000000000-000000",
+        lambda n: f"<{n:080d}@provider.example>",  # longer than PostgreSQL's names
+        lambda n: f'a "quoted", {{odd}} \\ id {n}',
+        lambda n: f"Kennung-ä-{n}",
+        lambda n: "NULL",
+    ],
+    ids=["ses", "long", "quoted", "not-ascii", "null"],
+)
+def test_provider_ids_of_any_form_are_kept_beside_their_people(world: World, made: Callable[[int], str]) -> None:
+    world.add_people(60)
+
+    def accept_odd(entries: list[Entry]) -> CallResult:
+        numbers = [int(entry.address[1:].partition("@")[0]) for entry in entries]
+        return CallResult(
+            [
+                EntryResult(Outcome.ACCEPTED, made(n), "") if n % 3 else EntryResult(Outcome.REJECTED, "", "no")
+                for n in numbers
+            ]
+        )
+
+    world.provider.answer = accept_odd
+    mailout = world.launch()
+    world.run()
+
+    emails = dict(Subscriber.objects.values_list("pk", "email"))
+    for message in Message.objects.filter(mailout_id=mailout.pk):
+        n = int(emails[message.subscriber_id][1:].partition("@")[0])
+        expected = (MessageState.SENT, made(n)) if n % 3 else (MessageState.FAILED, None)
+        assert (message.state, message.provider_id) == expected
 
 
 def test_ambiguous_people_become_unknown_and_are_never_sent_again(world: World, raw: Connection) -> None:
