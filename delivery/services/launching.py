@@ -128,7 +128,7 @@ def launch_mailout(
     if mailout.candidates >= ANALYZE_FROM:
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {message_table(mailout.pk)}")
-    wake_engine()
+    wake_engine(batches=-(-mailout.eligible // BATCH_SIZE))
     return mailout
 
 
@@ -136,12 +136,13 @@ def _launched_before(organization: Organization, key: str) -> Mailout | None:
     return Mailout.objects.for_organization(organization).filter(idempotency_key=key).first()
 
 
-def wake_engine() -> None:
-    """Wake an engine loop when the present transaction commits; the tick does it a second later otherwise.
+def wake_engine(*, batches: int = 1) -> None:
+    """Wake an engine loop per batch, as far as there are slots, when the present transaction commits.
 
-    Expires soon: a task that nobody took in time is not missed.
+    The tick does it a second later otherwise. Expires soon: a task that nobody took in time is not missed.
     """
-    enqueue("delivery.tasks.run_slice", expires=WAKE_EXPIRES_SECONDS)
+    for _loop in range(min(batches, settings.ENGINE_SLOTS)):
+        enqueue("delivery.tasks.run_slice", expires=WAKE_EXPIRES_SECONDS)
 
 
 def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime | None) -> None:
