@@ -16,8 +16,11 @@ SECRET_FIELDS: Final = frozenset(
     {"password", "secret", "secret_key", "token", "authorization", "cookie", "api_key", "signature"}
 )
 ADDRESS: Final = re.compile(r"[^\s<>\"',;:=(]+@[^\s<>\"',;:)]+")
-# Celery's names for workers look like addresses: send@this-machine, celery@this-machine.
-WORKER: Final = re.compile(rf"(?:send|work|celery|gen)[\w-]*@{re.escape(socket.gethostname())}\.?")
+# Celery's names for workers look like addresses: celery@machine, bench-send@machine. Nobody is mailed at a machine without a
+# domain; of machines with one only our own is known. Any other name before the @ may be a person's, mistyped.
+WORKER: Final = re.compile(
+    rf"(?:[\w.-]+[.-])?(?:send|work|celery|gen)[\w-]*@(?:[A-Za-z0-9_-]+|{re.escape(socket.gethostname())})\.?", re.ASCII
+)
 
 
 def redact_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -85,6 +85,26 @@ def test_a_workers_name_is_not_taken_for_an_address(json_lines: Any) -> None:
     assert event["addresses"] == "[redacted], [redacted], [redacted]"
 
 
+@pytest.mark.parametrize(
+    "name", ["celery@myhost", "bench-send@myhost", "work2@build_box-1", "mail.send@myhost", "worker@ip-10-0-0-1"]
+)
+def test_a_worker_of_another_machine_is_named_too(json_lines: Any, name: str) -> None:
+    structlog.get_logger("x").info(f"missed heartbeat from {name}.", worker=name)
+
+    (event,) = json_lines()
+    assert (event["event"], event["worker"]) == (f"missed heartbeat from {name}.", name)
+
+
+@pytest.mark.parametrize(
+    "address", ["celery@myhost.example", "send@mail.example", "ann@myhost", "resend@gmail.com", "send@[10.0.0.1]"]
+)
+def test_what_may_be_a_persons_address_is_blanked(json_lines: Any, address: str) -> None:
+    structlog.get_logger("x").info("import.failed", error=f"mailbox full: {address}")
+
+    (event,) = json_lines()
+    assert event["error"] == "mailbox full: [redacted]"
+
+
 def test_djangos_own_lines_about_a_request_name_the_route_and_no_token(rf: RequestFactory, client: Client) -> None:
     request = rf.get("/sign-in/a-secret-token/")
     request.resolver_match = client.get("/sign-in/a-secret-token/").resolver_match
