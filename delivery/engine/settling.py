@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from delivery.engine.calls import Call
-from delivery.engine.claiming import Batch
+from delivery.engine.claiming import LEASE_SECONDS, Batch
 from delivery.engine.database import message_table
 from delivery.models import MessageState
 from delivery.providers.base import EntryResult, Outcome, Signal
@@ -111,7 +111,7 @@ UPDATE delivery_message_batch b
    SET sent = b.sent + (SELECT count(*) FROM moved),
        open_calls = b.open_calls - (SELECT count(*) FROM settled),
        state = CASE WHEN b.state IN (0, 1) AND b.armed_to = b.hi AND b.open_calls = (SELECT count(*) FROM settled) THEN 2 ELSE b.state END,
-       lease_until = CASE WHEN b.state = 1 AND b.claim = %(claim)s THEN clock_timestamp() + interval '30 s' ELSE b.lease_until END
+       lease_until = CASE WHEN b.state = 1 AND b.claim = %(claim)s THEN clock_timestamp() + %(lease)s * interval '1 s' ELSE b.lease_until END
  WHERE b.id = %(batch)s
 RETURNING (SELECT count(*) FROM settled)
 """
@@ -227,7 +227,7 @@ NAME_BYTES = 63
 def _accepted(group: Settlement, table: str, base: dict[str, Any]) -> Statement:
     """Close the calls and mark the accepted. Ranges address the ids by `n`, with gaps; scattered members by position."""
     ids = dict(group.accepted)
-    params = people_params(list(ids))
+    params = people_params(list(ids)) | {"lease": LEASE_SECONDS}
     if group.batch.members is None:
         in_order = [ids.get(n, NOBODY) for n in range(params["n_min"], params["n_max"] + 1)]
         position = "m.n - %(n_min)s + 1"
