@@ -5,6 +5,8 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django.test import Client
 
+from amazonsender.core.express import _resolve_once
+
 pytestmark = pytest.mark.django_db
 
 
@@ -37,6 +39,19 @@ def test_their_answers_carry_id_and_security_headers_all_the_same() -> None:
 
     assert len(response["X-Request-ID"]) == 32
     assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def test_pixels_do_not_push_the_way_to_events_out_of_memory() -> None:
+    client = Client()
+    _resolve_once.cache_clear()
+    client.get("/webhooks/ses/")
+
+    for number in range(100):
+        assert client.get(f"/o/token{number}.gif")["Content-Type"] == "image/gif"
+    client.get("/webhooks/ses/")
+
+    known = _resolve_once.cache_info()
+    assert (known.hits, known.misses) == (1, 1)
 
 
 def test_other_paths_go_the_long_way(sessions: list[str]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -168,6 +170,20 @@ def test_a_topic_that_was_just_added_is_believed(
     SendingAccount.objects.create(organization=acme, name="New", topic_arns=[TOPIC + "-new"])
 
     assert post(signer.notification(topic=TOPIC + "-new")) == 200
+
+
+def test_a_topic_that_was_taken_away_is_believed_for_five_seconds_at_most(
+    amazon: Amazon, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("webhooks.inbound.topics.time", clock)
+    assert post(signer.notification()) == 200
+    SendingAccount.objects.update(topic_arns=[])
+
+    clock.monotonic = lambda: now + 5.1
+
+    assert post(signer.notification(message_id="2")) == 403
 
 
 def test_a_failed_confirmation_is_tried_again_by_sns(amazon: Amazon, account: SendingAccount) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from delivery.models import SendingAccount
 
-KNOWN_SECONDS = 30.0
+# For how long a topic that was taken off its account is believed still; each process asks the database that often.
+KNOWN_SECONDS = 5.0
 # An unknown topic may have been added a moment ago; forged ones must not make us ask the database each time.
 RELOAD_SECONDS = 1.0
 
