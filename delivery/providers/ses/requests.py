@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 BULK_PATH = "/v2/email/outbound-bulk-emails"
 SINGLE_PATH = "/v2/email/outbound-emails"
 
-# More than the fixed text of an entry and of a header.
-
 Json = dict[str, object]
 
 
