@@ -11,6 +11,8 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.utils.translation import gettext as _
 
 from amazonsender.core.health import PATHS
 
@@ -45,20 +47,40 @@ class RequestLogMiddleware:
 
 
 class NulMiddleware:
-    """Answer 400 to an address with a NUL in it: PostgreSQL has no text for it, so that any look-up would fail as ours.
+    """Answer 400 to an address, a cookie or a form with a NUL in it: PostgreSQL has no text for it, so that any look-up
+    or save would fail as ours. Files may have them.
 
-    Nothing of ours makes such an address; scanners do. Forms refuse NULs themselves.
+    Nothing of ours makes such a request; scanners do.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path:
-            return HttpResponse(
-                "This address has a character that no page takes.\n", status=400, content_type="text/plain"
-            )
+        if (
+            "%00" in request.META.get("QUERY_STRING", "")
+            or "\0" in request.path
+            or any("\0" in value for value in request.COOKIES.values())
+        ):
+            return _refusal("This address has a character that no page takes.")
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        """Look at the fields of a form. The check against forged requests reads them next in any case."""
+        if request.method != "POST":
+            return None
+        try:
+            fields = request.POST.lists()
+            has_nul = any("\0" in name or any("\0" in value for value in values) for name, values in fields)
+        except UnreadablePostError:
+            return None  # whoever sent it is gone
+        if not has_nul:
+            return None
+        return _refusal(_("The form has a character in it that no text holds (NUL). Take it out and send again."))
+
+
+def _refusal(sentence: str) -> HttpResponse:
+    return HttpResponse(f"{sentence}\n", status=400, content_type="text/plain; charset=utf-8")
 
 
 def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
