@@ -1,0 +1,362 @@
+"""The attacks by name. Each does its harm at once and plans what heals it; none waits for longer than a server's start."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from amazonsender.core.processes import wait_for
+from amazonsender.embedded.postgres import DATABASE
+from campaigns.sample.localses import LocalSes, LocalSesError
+from delivery.engine import claiming
+from tests.crash.plan import Strike
+from tests.crash.scene import Scene
+
+FAIR_WEATHER = {"throttle_rate": 0.0, "error_rate": 0.0, "lost_answer_rate": 0.0, "entry_failure_rate": 0.0}
+BACKUP, ASIDE, COPY = "crash_backup", "crash_aside", "crash_copy"
+COPY_BROKER = 2  # the copy's own database of the broker; a careless copy shares the original's
+WORKERS = ("send", "work", "scheduler")
+CLOCKS = (-170.0, -20.0, 20.0, 170.0)  # seconds apart; Amazon refuses signatures that are five minutes off
+WATCH_SECONDS = 3.0
+
+
+class HomeGuardFailed(Exception):
+    """A restored backup or a copy has sent."""
+
+
+class Attacks:
+    """What attacks a round: a clock of things to do, each at its second."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.installation = scene.installation
+        self.fleet = scene.installation.fleet
+        self.note = scene.timeline.note
+        self.localses = LocalSes(self.installation.localses_url)
+        self.armed_at_kills = 0  # calls that were armed when something was killed
+        self.has_disturbed_calls = False  # the provider, or the way to it, was harmed: answers may be ambiguous
+        self._must_tell_settings = False
+        self._numbers = itertools.count()
+        self._todo: list[tuple[float, int, Callable[[], None]]] = []
+        self._expected_dead: set[str] = set()
+        self._attack = {
+            "kill the sender": self._kill("send"),
+            "kill a sending process": self._kill_sending_process,
+            "kill the worker": self._kill("work"),
+            "kill the web server": self._kill("web"),
+            "kill the scheduler": self._kill("scheduler"),
+            "kill Local SES": self._kill("localses"),
+            "freeze the sender beyond its lease": self._freeze_beyond_lease,
+            "freeze the sender for a moment": self._freeze("send", 0.2, 1.0),
+            "freeze the worker": self._freeze("work", 1.0, 4.0),
+            "freeze Local SES": self._freeze("localses", 0.5, 4.0),
+            "stop PostgreSQL at once": self._stop_postgres(signal.SIGQUIT),
+            "stop PostgreSQL quickly": self._stop_postgres(signal.SIGINT),
+            "kill a PostgreSQL session": self._kill_session,
+            "cut sessions in mid-commit": self._cut_in_commit,
+            "stop PostgreSQL in mid-commit": self._stop_in_commit,
+            "flush the broker": self._flush_broker,
+            "kill the broker": self._kill_broker,
+            "restart the sender gracefully": self._restart_gracefully,
+            "a second scheduler": self._second_scheduler,
+            "a sender whose clock is apart": self._sender_apart,
+            "a scheduler whose clock is apart": self._scheduler_apart,
+            "press send again": self._press_again,
+            "pause and resume": self._pause_and_resume,
+            "cancel": self._cancel,
+            "change the rate": self._change_rate,
+            "bad weather at the provider": self._bad_weather,
+            "restore a backup": self._restore_backup,
+            "start a copy beside the original": self._start_copy,
+        }
+
+    # ---- the clock --------------------------------------------------------------------------------------
+
+    def plan(self, strike: Strike) -> None:
+        def attack() -> None:
+            self.note(f"ATTACK {strike.kind}")
+            self._attack[strike.kind](random.Random(strike.seed))
+
+        self.at(strike.at, attack)
+
+    def at(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._todo, (seconds, next(self._numbers), act))
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        self.at(self.scene.timeline.seconds + seconds, act)
+
+    @property
+    def is_over(self) -> bool:
+        return not self._todo
+
+    def run_due(self) -> None:
+        """Do what is due; start again what ended by itself, as a supervisor does."""
+        while self._todo and self._todo[0][0] <= self.scene.timeline.seconds:
+            heapq.heappop(self._todo)[2]()
+        for name, code in self.fleet.ended():
+            if name in self._expected_dead:
+                self._expected_dead.discard(name)
+            else:
+                self.note(f"{name} ended by itself with {code}")
+            self.after(0.5, lambda name=name: self._start(name))  # type: ignore[misc]
+
+    def _start(self, name: str, **more: str) -> None:
+        if name not in self.fleet.running:
+            self.fleet.start(name, **more)
+            self.note(f"{name} started")
+            self._must_tell_settings = self._must_tell_settings or name == "localses"
+
+    def _count_armed(self) -> None:
+        armed = self.installation.rows("SELECT count(*) FROM delivery_send_call WHERE state = 0")[0][0]
+        self.armed_at_kills += armed
+        self.note(f"{armed} calls are armed")
+
+    # ---- processes --------------------------------------------------------------------------------------
+
+    def _kill(self, name: str) -> Callable[[random.Random], None]:
+        def attack(dice: random.Random) -> None:
+            self.fleet.kill(name)
+            self.has_disturbed_calls = self.has_disturbed_calls or name == "localses"
+            if name == "send":
+                self._count_armed()
+            self.after(dice.uniform(0.0, 1.5), lambda: self._start(name))
+
+        return attack
+
+    def _kill_sending_process(self, dice: random.Random) -> None:
+        pid = self.fleet.kill_child("send", dice)
+        self.note(f"process {pid}")
+        self._count_armed()
+
+    def _freeze(self, name: str, least: float, most: float) -> Callable[[random.Random], None]:
+        def attack(dice: random.Random) -> None:
+            seconds = dice.uniform(least, most)
+            self.has_disturbed_calls = self.has_disturbed_calls or name == "localses"
+            self.fleet.freeze(name)
+            if name == "send":
+                self._count_armed()
+            self.note(f"{name} stands still for {seconds:.1f} s")
+            self.after(seconds, lambda: self._thaw(name))
+
+        return attack
+
+    def _thaw(self, name: str) -> None:
+        self.fleet.thaw(name)
+        self.note(f"{name} goes on")
+
+    def _freeze_beyond_lease(self, dice: random.Random) -> None:
+        lease = claiming.LEASE_SECONDS
+        self._freeze("send", 1.05 * lease, 1.6 * lease)(dice)
+
+    def _restart_gracefully(self, dice: random.Random) -> None:
+        self.fleet.ask_to_end("send")
+        self._expected_dead.add("send")
+
+    def _second_scheduler(self, dice: random.Random) -> None:
+        self._join("scheduler", dice)
+
+    def _sender_apart(self, dice: random.Random) -> None:
+        self._join("send", dice, CRASH_CLOCK_SECONDS=str(dice.choice(CLOCKS)))
+
+    def _scheduler_apart(self, dice: random.Random) -> None:
+        """The only scheduler is on another machine for a while."""
+        self.fleet.kill("scheduler")
+        ahead = dice.choice(CLOCKS)
+        self._start("scheduler", CRASH_CLOCK_SECONDS=str(ahead))
+        self.note(f"its clock is {ahead:+.0f} s apart")
+
+        def back() -> None:
+            self.fleet.kill("scheduler")
+            self._start("scheduler")
+
+        self.after(8.0, back)
+
+    def _join(self, name: str, dice: random.Random, **more: str) -> None:
+        """Start the program a second time, on another machine so to say, and take it away again."""
+        other = f"{name}-second"
+        if other in self.fleet.running:
+            return
+        self.fleet.start(other, **more)
+        self.note(f"{other} started {more or ''}")
+
+        def leave() -> None:
+            self.fleet.kill(other)
+            self.note(f"{other} killed")
+            if name == "send":
+                self._count_armed()
+
+        self.after(8.0, leave)
+
+    # ---- the database -----------------------------------------------------------------------------------
+
+    def _stop_postgres(self, how: signal.Signals) -> Callable[[random.Random], None]:
+        def attack(dice: random.Random) -> None:
+            self.installation.restart_postgres(how)
+            self.note("PostgreSQL is back")
+            self._count_armed()
+
+        return attack
+
+    def _kill_session(self, dice: random.Random) -> None:
+        """SIGKILL to one server process: PostgreSQL ends every session and recovers."""
+        rows = self.installation.rows(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            " AND application_name LIKE 'engine:%%' ORDER BY pid"
+        )
+        if rows:
+            with suppress(ProcessLookupError):
+                os.kill(dice.choice(rows)[0], signal.SIGKILL)
+        self._count_armed()
+
+    def _hold_commits(self, dice: random.Random) -> None:
+        self.installation.hold_acknowledgements()
+        time.sleep(dice.uniform(0.1, 0.4))
+
+    def _cut_in_commit(self, dice: random.Random) -> None:
+        """Commits that are there, and whose sessions end before the worker hears of it."""
+        self._hold_commits(dice)
+        self.installation.cut_acknowledgements()
+        self._count_armed()
+
+    def _stop_in_commit(self, dice: random.Random) -> None:
+        self._hold_commits(dice)
+        self._stop_postgres(signal.SIGQUIT)(dice)
+
+    # ---- the broker -------------------------------------------------------------------------------------
+
+    def _flush_broker(self, dice: random.Random) -> None:
+        self.installation.flush_broker()
+
+    def _kill_broker(self, dice: random.Random) -> None:
+        self.installation.kill_broker()
+        if dice.random() < 0.5:
+            (self.installation.valkey.folder / "appendonlydir").rename(
+                self.installation.valkey.folder / f"lost-{time.time_ns()}"
+            )
+            self.note("and what it had on disk is lost")
+
+        def back() -> None:
+            self.installation.start_broker()
+            self.note("the broker is back")
+
+        self.after(dice.uniform(0.0, 2.0), back)
+
+    # ---- people -----------------------------------------------------------------------------------------
+
+    def _press_again(self, dice: random.Random) -> None:
+        self.scene.press_send(dice.choice(self.scene.campaigns))
+
+    def _pause_and_resume(self, dice: random.Random) -> None:
+        mailout = self.scene.control("pause", dice)
+        if mailout is not None:
+            self.after(dice.uniform(0.3, 3.0), lambda: self.scene.resume(mailout.pk))
+
+    def _cancel(self, dice: random.Random) -> None:
+        self.scene.control("cancel", dice)
+
+    def _change_rate(self, dice: random.Random) -> None:
+        self.scene.control("pace", dice)
+
+    # ---- the provider -----------------------------------------------------------------------------------
+
+    def _bad_weather(self, dice: random.Random) -> None:
+        weather = dict(FAIR_WEATHER)
+        for name in dice.sample(sorted(weather), dice.randrange(1, 4)):
+            weather[name] = round(dice.uniform(0.02, 0.15), 3)
+        self.has_disturbed_calls = True
+        self.change_provider(**weather)
+        self.after(dice.uniform(1.0, 3.0), lambda: self.change_provider(**FAIR_WEATHER))
+
+    def keep_provider(self, settings: dict[str, float]) -> None:
+        """Local SES forgets its settings when it is killed: tell them again as soon as it answers."""
+        if self._must_tell_settings:
+            with suppress(LocalSesError):
+                self.localses.change_settings(**settings)
+                self._must_tell_settings = False
+
+    def change_provider(self, **values: float) -> None:
+        with suppress(LocalSesError):
+            self.localses.change_settings(**values)
+            self.note(f"Local SES: {values}")
+
+    # ---- home -------------------------------------------------------------------------------------------
+
+    def _restore_backup(self, dice: random.Random) -> None:
+        """Back up now; some seconds later the backup takes the database's place, and must not send."""
+        self.installation.copy_database(BACKUP)
+        self.note("backed up")
+
+        def restore() -> None:
+            for name in [*self.fleet.running]:
+                if name != "localses":
+                    self.fleet.kill(name)
+            self._count_armed()
+            self.installation.swap_databases(DATABASE, ASIDE, BACKUP)
+            self.note("the backup took the database's place")
+            calls = self._calls_of(DATABASE)
+            for name in WORKERS:
+                self.fleet.start(name)
+            wait_for(lambda: self._is_away(DATABASE), seconds=20.0)
+            time.sleep(WATCH_SECONDS)
+            sent = self._calls_of(DATABASE) - calls
+            if sent or not self._is_away(DATABASE):
+                raise HomeGuardFailed(f"the restored backup armed {sent} calls")
+            self.note("the restored backup sends nothing")
+            for name in WORKERS:
+                self.fleet.kill(name)
+            self.installation.swap_databases(DATABASE, BACKUP, ASIDE)
+            self.installation.drop_database(BACKUP)
+            self.note("the database is back in its place")
+            for name in ("web", *WORKERS):
+                self._start(name)
+
+        self.after(dice.uniform(0.5, 3.0), restore)
+
+    def _start_copy(self, dice: random.Random) -> None:
+        """A copy of the database with workers of its own, everything else as in the original."""
+        self.installation.copy_database(COPY)
+        own_broker = {"CELERY_BROKER_URL": self.installation.valkey.url(COPY_BROKER)} if dice.random() < 0.5 else {}
+        for name in WORKERS:
+            self.fleet.start(f"{name}-copy", DATABASE_URL=self.installation.url_of(COPY), **own_broker)
+        self.note(
+            "a copy runs beside the original, on a broker of its own"
+            if own_broker
+            else "a copy runs, on the same broker"
+        )
+
+        def leave() -> None:
+            calls = self._calls_of(COPY)
+            for name in WORKERS:
+                self.fleet.kill(f"{name}-copy")
+            self.installation.drop_database(COPY)
+            self.note("the copy is gone")
+            if calls != self._copied_calls:
+                raise HomeGuardFailed(f"the copy armed {calls - self._copied_calls} calls")
+
+        self._copied_calls = self._calls_of(COPY)
+        self.after(10.0, leave)
+
+    def _calls_of(self, database: str) -> int:
+        with psycopg.connect(self.installation.url_of(database)) as connection:
+            row = connection.execute("SELECT count(*) FROM delivery_send_call WHERE state <> 3").fetchone()
+        return int(row[0]) if row else 0
+
+    def _is_away(self, database: str) -> bool:
+        with psycopg.connect(self.installation.url_of(database)) as connection:
+            return connection.execute("SELECT is_away FROM delivery_engine_home").fetchone() == (True,)
+
+    def heal(self) -> None:
+        """Whatever stands still goes on, whatever is dead is started: the end of every round."""
+        while self._todo:
+            heapq.heappop(self._todo)[2]()
+        for name in ("web", *WORKERS, "localses"):
+            self._start(name)
+            self.fleet.thaw(name)
