@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -16,6 +17,7 @@ from delivery.engine.database import Connection
 from delivery.engine.home import unsafe_durability
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from delivery.providers.base import AccountStatus, ProviderError
+from delivery.providers.ses.sns import SnsTopics
 from delivery.services.providers import administration_for, provider_for, topics_for
 from organizations.models import Organization, User
 from organizations.services.audit import record
@@ -23,6 +25,7 @@ from organizations.services.audit import record
 logger = structlog.get_logger(__name__)
 
 UNLIMITED_DAY = 2**53
+EVENTS_PATH: Final = "/webhooks/ses/"
 EVENT_TYPES: Final = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "RENDERING_FAILURE", "DELIVERY_DELAY")
 TOLD_BY_THE_PROVIDER: Final = (
     "check_error",
@@ -103,7 +106,10 @@ def update_account(*, account: SendingAccount, actor: User, changes: dict[str, o
 
 
 def set_up_local_account(*, organization: Organization, name: str = "Local SES") -> SendingAccount:
-    """Make Local SES ready for an organization: sender, configuration set, topic, subscription. Idempotent."""
+    """Make Local SES ready for an organization: sender, configuration set, topic, subscription.
+
+    Idempotent. Where PUBLIC_URL has changed, events come to the new address alone.
+    """
     account = SendingAccount.objects.for_organization(organization).filter(is_local=True).first()
     if account is None:
         account = create_account(organization=organization, name=name, is_local=True)
@@ -117,14 +123,21 @@ def set_up_local_account(*, organization: Organization, name: str = "Local SES")
     # Believed before it is subscribed: the confirmation comes at once.
     account.topic_arns = sorted({*account.topic_arns, topic})
     account.save(update_fields=["configuration_set", "topic_arns", "pilot_wait_seconds", "pilot_size"])
-    topics.subscribe(
-        topic, "https" if settings.PUBLIC_URL.startswith("https") else "http", f"{settings.PUBLIC_URL}/webhooks/ses/"
-    )
+    _subscribe_here_alone(topics, topic)
     administration.create_event_destination(account.configuration_set, topic, EVENT_TYPES)
     if organization.sender_email:
         add_sender(account=account, organization=organization, identity=organization.sender_email)
     check_account(account=account)
     return account
+
+
+def _subscribe_here_alone(topics: SnsTopics, topic: str) -> None:
+    """Have a topic of Local SES's told to us, and no longer to the address that we had before."""
+    endpoint = f"{settings.PUBLIC_URL}{EVENTS_PATH}"
+    topics.subscribe(topic, urlsplit(endpoint).scheme, endpoint)
+    for subscription, known in topics.list_subscriptions(topic).items():
+        if known != endpoint and known.endswith(EVENTS_PATH):
+            topics.unsubscribe(subscription)
 
 
 def add_sender(*, account: SendingAccount, organization: Organization, identity: str) -> SenderIdentity:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 SIGNATURE_VERSION = "2"  # RSA with SHA-256; a topic's default, 1, is SHA-1
+UNCONFIRMED = "PendingConfirmation"  # in place of the ARN; such a subscription ends by itself
 
 
 class SnsTopics:
@@ -67,6 +68,22 @@ class SnsTopics:
         with translated_errors():
             answer = self._sns().confirm_subscription(TopicArn=topic_arn, Token=token, AuthenticateOnUnsubscribe="true")
         return answer["SubscriptionArn"]
+
+    def list_subscriptions(self, topic_arn: str) -> dict[str, str]:
+        """Return the endpoint of each confirmed subscription of the topic, by the subscription's ARN."""
+        with translated_errors():
+            pages = self._sns().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
+            found = [subscription for page in pages for subscription in page["Subscriptions"]]
+        return {
+            subscription["SubscriptionArn"]: subscription["Endpoint"]
+            for subscription in found
+            if subscription["SubscriptionArn"] != UNCONFIRMED
+        }
+
+    def unsubscribe(self, subscription_arn: str) -> None:
+        """End a subscription."""
+        with translated_errors():
+            self._sns().unsubscribe(SubscriptionArn=subscription_arn)
 
     def _sns(self) -> SNSClient:
         if self._client is None:

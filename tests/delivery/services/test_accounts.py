@@ -42,6 +42,7 @@ class FakeAmazon:
         self.identities: dict[str, bool] = {}
         self.asked: list[str] = []
         self.done: list[tuple[Any, ...]] = []
+        self.subscriptions: dict[str, str] = {}
 
     def account_status(self) -> AccountStatus:
         if isinstance(self.status, Exception):
@@ -65,6 +66,13 @@ class FakeAmazon:
 
     def subscribe(self, topic: str, protocol: str, endpoint: str) -> None:
         self.done.append(("subscribe", topic, protocol, endpoint))
+        self.subscriptions[f"{topic}:{endpoint}"] = endpoint
+
+    def list_subscriptions(self, topic: str) -> dict[str, str]:
+        return {arn: endpoint for arn, endpoint in self.subscriptions.items() if arn.startswith(f"{topic}:")}
+
+    def unsubscribe(self, subscription: str) -> None:
+        del self.subscriptions[subscription]
 
     def create_event_destination(self, name: str, topic: str, types: tuple[str, ...]) -> None:
         self.done.append(("destination", name, topic, types))
@@ -412,6 +420,26 @@ def test_local_ses_is_set_up_without_a_sender_and_behind_https(
 
     assert SenderIdentity.objects.count() == 0
     assert amazon.done[1][2:] == ("https", "https://mail.acme.example/webhooks/ses/")
+
+
+def test_at_another_address_events_of_local_ses_come_to_that_alone(
+    db: None, amazon: FakeAmazon, settings: Settings
+) -> None:
+    settings.LOCALSES_URL, settings.PUBLIC_URL = "http://127.0.0.1:1", "http://localhost:8000"
+    organization = OrganizationFactory.create()
+    account = set_up_local_account(organization=organization)
+    amazon.subscriptions[f"{account.topic_arns[0]}:theirs"] = "http://localhost:9999/a/listener/of/theirs"
+    amazon.subscriptions["another-topic:1"] = "http://localhost:8000/webhooks/ses/"
+
+    settings.PUBLIC_URL = "http://localhost:8001"
+    set_up_local_account(organization=organization)
+
+    assert sorted(amazon.subscriptions.values()) == [
+        "http://localhost:8000/webhooks/ses/",
+        "http://localhost:8001/webhooks/ses/",
+        "http://localhost:9999/a/listener/of/theirs",
+    ]
+    assert "another-topic:1" in amazon.subscriptions
 
 
 def test_each_organization_gets_a_local_account_of_its_own(db: None, amazon: FakeAmazon, settings: Settings) -> None:

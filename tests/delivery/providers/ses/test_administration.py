@@ -230,6 +230,27 @@ def test_a_confirmed_subscription_cannot_be_ended_by_a_stranger(
     }
 
 
+def test_confirmed_subscriptions_are_listed_to_the_last_page_and_ended(
+    script: Script, topics_for: Callable[[ScriptedServer], SnsTopics]
+) -> None:
+    def page(arn: str, endpoint: str, after: str = "") -> Step:
+        member = f"<member><SubscriptionArn>{arn}</SubscriptionArn><Endpoint>{endpoint}</Endpoint></member>"
+        return sns_answer("ListSubscriptionsByTopic", f"<Subscriptions>{member}</Subscriptions>{after}")
+
+    server = script(
+        page(SUBSCRIPTION, "http://old", "<NextToken>more</NextToken>"),
+        page("PendingConfirmation", "http://new"),
+        sns_answer("Unsubscribe"),
+    )
+    topics = topics_for(server)
+
+    assert topics.list_subscriptions(TOPIC) == {SUBSCRIPTION: "http://old"}
+    topics.unsubscribe(SUBSCRIPTION)
+
+    assert form(server, 1) == {"Action": "ListSubscriptionsByTopic", "TopicArn": TOPIC, "NextToken": "more"}
+    assert form(server, 2) == {"Action": "Unsubscribe", "SubscriptionArn": SUBSCRIPTION}
+
+
 def test_a_failed_confirmation_is_a_permanent_error(
     script: Script, topics_for: Callable[[ScriptedServer], SnsTopics]
 ) -> None:
