@@ -266,8 +266,19 @@ def _wave_ends(mailout: Mailout, waves: dict[str, tuple[int, datetime]]) -> list
         return [(at, 1 + bisect_right(people, number, key=wave_of)) for number, at in sorted(set(waves.values()))]
 
 
+# The batch in which the pilot ends becomes two. Both halves see it as it was.
+_CUT = """
+WITH second AS (
+    INSERT INTO delivery_message_batch (mailout_id, account_id, organization_id, lane, email_no, lo, hi, armed_to, due_at)
+    SELECT mailout_id, account_id, organization_id, lane, email_no, %(first)s, hi, %(first)s, due_at
+      FROM delivery_message_batch WHERE mailout_id = %(mailout)s AND lo < %(first)s AND hi > %(first)s
+)
+UPDATE delivery_message_batch SET hi = %(first)s WHERE mailout_id = %(mailout)s AND lo < %(first)s AND hi > %(first)s
+"""
+
+
 def _hold_for_pilot(mailout: Mailout) -> None:
-    """Many people never mailed before: the first thousand go, and the rest waits for their bounces."""
+    """Many people never mailed before: as many as the account says go first, and the rest waits for their bounces."""
     account = mailout.account
     if account is None or mailout.eligible <= account.pilot_threshold:
         return
@@ -284,8 +295,9 @@ def _hold_for_pilot(mailout: Mailout) -> None:
         )
         if cursor.fetchone()[0] <= account.pilot_threshold:
             return
+        rest = {"mailout": mailout.pk, "first": max(1, account.pilot_size) + 1}
+        cursor.execute(_CUT, rest)
         cursor.execute(
-            "UPDATE delivery_message_batch SET state = 3 WHERE mailout_id = %s AND lo > %s",
-            [mailout.pk, max(1, account.pilot_size)],
+            "UPDATE delivery_message_batch SET state = 3 WHERE mailout_id = %(mailout)s AND lo >= %(first)s", rest
         )
     mailout.state_reason = StateReason.PILOT

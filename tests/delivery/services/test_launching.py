@@ -448,6 +448,27 @@ def test_many_people_never_mailed_before_wait_for_a_pilot(
     assert set(world.provider.handed_over.values()) == {1}
 
 
+@pytest.mark.parametrize("size", [4, 9, 10, 11, 20])
+def test_a_pilot_has_exactly_as_many_people_as_the_account_says(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(launching, "BATCH_SIZE", 10)
+    prepare_pilot(world, size=size)
+    world.add_people(25)
+    mailout = world.launch()
+
+    world.run()
+
+    assert sum(world.provider.handed_over.values()) == size
+    move_pilots(raw)
+    Mailout.objects.update(pilot_until=timezone.now())
+    tick(raw, slots=2)
+    world.run()
+    tick(raw, slots=2)
+    assert mailout_progress(mailout).sent == 25
+    assert set(world.provider.handed_over.values()) == {1}
+
+
 def test_a_pilot_whose_calls_are_still_out_does_not_start_its_wait(
     world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
