@@ -1,9 +1,8 @@
 """Measure the import engine: `python -m tests.benchmarks.bench_import`.
 
-Real PostgreSQL: DATABASE_URL names the server, a scratch database on it is made and dropped. Each size is imported by a
-fresh process, as a worker would, into a list, with attributes and consent records; the account and the rows in the
-tables are checked, so that a fast import of the wrong thing fails. The baseline is a plain COPY of the same file into a
-table of text columns: what the server needs to take the bytes at all. The last line is JSON.
+Each size is imported by a fresh process, as a worker would, into a list, with attributes and consent records; the
+account and the rows in the tables are checked, so that a fast import of the wrong thing fails. The baseline is a plain
+COPY of the same file into a table of text columns: what the server needs to take the bytes at all. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -19,10 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg import sql
+
+from tests.benchmarks.harness import (
+    PROJECT,
+    Cpu,
+    describe_machine,
+    environment,
+    last_line,
+    say,
+    scratch_database,
+    services,
+)
 
 _DATABASE = "amazonsender_bench_import"
 _CITIES = ("Riga", "Oslo", "Porto", "Kraków", "Łódź", "Bern", "Wien", "Graz", "Turku", "Москва", "Köln", "Lyon")
@@ -40,57 +47,50 @@ def main() -> None:
     if options.worker:
         print(json.dumps(_import(Path(options.worker), options.mergers)))
         return
-    server = os.environ.get("DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-    _recreate_database(server)
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-import-") as folder:
-            _measure(server, Path(folder), options)
-    finally:
-        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_DATABASE)))
+    with (
+        services() as (server, broker),
+        scratch_database(server, _DATABASE) as url,
+        tempfile.TemporaryDirectory(prefix="bench-import-") as folder,
+    ):
+        say(describe_machine(server))
+        _measure(url, environment(url, broker, DATA_DIR=f"{folder}/data"), Path(folder), options)
 
 
-def _measure(server: str, folder: Path, options: argparse.Namespace) -> None:
-    url = _database_url(server)
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "DATA_DIR": str(folder / "data"),
-        "DJANGO_SETTINGS_MODULE": "amazonsender.settings.test",
-        "LOG_LEVEL": "ERROR",
-    }
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity=0"], env=environment, check=True)
+def _measure(url: str, env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
+    # This process stays small: a child's peak of memory begins with that of the process it was forked from.
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
+    subprocess.run(migrate, cwd=PROJECT, env=env, check=True)
+    cpu = Cpu(url, [])
     results: dict[int, dict[str, Any]] = {}
     for rows in (options.small, options.rows):
         path = folder / f"{rows}.csv"
         _write(path, rows)
         command = [sys.executable, "-m", "tests.benchmarks.bench_import", "--worker", str(path)]
         command += ["--mergers", str(options.mergers)]
-        output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-        results[rows] = json.loads(output.splitlines()[-1])
+        postgres_before = cpu.read()[1]
+        done = subprocess.run(command, cwd=PROJECT, env=env, check=True, capture_output=True, text=True)
+        results[rows] = json.loads(done.stdout.splitlines()[-1])
+        results[rows]["postgres_us"] = (cpu.read()[1] - postgres_before) / rows * 1e6
     small, large = results[options.small], results[options.rows]
     baseline = _copy_seconds(url, folder / f"{options.rows}.csv")
     rate = options.rows / large["seconds"]
-    with psycopg.connect(url) as connection:
-        version = connection.info.server_version // 10_000
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, PostgreSQL {version}")
-    print(f"{options.rows:,} rows, {(folder / f'{options.rows}.csv').stat().st_size / 1e6:.0f} MB, 7 columns")
-    print(f"reading {large['reading_seconds']:.1f} s, merging {large['merging_seconds']:.1f} s: {rate:,.0f} rows/s")
-    print(f"CPU per row: {large['cpu_us']:.1f} µs in Python; memory {small['peak_mb']:.0f} → {large['peak_mb']:.0f} MB")
-    print(f"plain COPY of the same file: {baseline:.2f} s")
-    print(
-        json.dumps(
-            {
-                "rows_per_second": round(rate),
-                "peak_mb": round(large["peak_mb"], 1),
-                "peak_mb_small": round(small["peak_mb"], 1),
-                "ratio_to_baseline": round(large["seconds"] / baseline, 2),
-                "seconds": round(large["seconds"], 2),
-                "rows": options.rows,
-                "small_rows": options.small,
-                "python_cpu_us_per_row": round(large["cpu_us"], 2),
-                "load_average": round(os.getloadavg()[0], 2),
-            }
-        )
+    say(f"{options.rows:,} rows, {(folder / f'{options.rows}.csv').stat().st_size / 1e6:.0f} MB, 7 columns")
+    say(f"reading {large['reading_seconds']:.1f} s, merging {large['merging_seconds']:.1f} s: {rate:,.0f} rows/s")
+    say(f"CPU per row: Python {large['cpu_us']:.1f} µs + PostgreSQL {large['postgres_us']:.1f} µs")
+    say(f"memory: {small['peak_mb']:.0f} → {large['peak_mb']:.0f} MB")
+    say(f"plain COPY of the same file: {baseline:.2f} s")
+    last_line(
+        {
+            "rows_per_second": round(rate),
+            "peak_mb": round(large["peak_mb"], 1),
+            "peak_mb_small": round(small["peak_mb"], 1),
+            "ratio_to_baseline": round(large["seconds"] / baseline, 2),
+            "seconds": round(large["seconds"], 2),
+            "rows": options.rows,
+            "small_rows": options.small,
+            "python_us_per_row": round(large["cpu_us"], 2),
+            "postgres_us_per_row": round(large["postgres_us"], 2),
+        }
     )
 
 
@@ -164,22 +164,6 @@ def _copy_seconds(url: str, path: Path) -> float:
                 copy.write(block)
         connection.commit()
         return time.perf_counter() - begin
-
-
-def _database_url(server: str) -> str:
-    return urlunsplit(urlsplit(server)._replace(path=f"/{_DATABASE}"))
-
-
-def _recreate_database(server: str) -> None:
-    name = sql.Identifier(_DATABASE)
-    _execute(server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-    _execute(server, sql.SQL("CREATE DATABASE {}").format(name))
-
-
-def _execute(server: str, statement: sql.Composed) -> None:
-    admin = urlunsplit(urlsplit(server)._replace(path="/postgres"))
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(statement)
 
 
 if __name__ == "__main__":
