@@ -37,6 +37,7 @@ from delivery.providers.ses.requests import (
 from delivery.providers.ses.signing import EMPTY_PAYLOAD, RequestSigner
 
 JSON_TYPE = "application/json"
+ACCEPTED = Outcome.ACCEPTED  # in Python 3.11 looking up a member of an enumeration takes 0.4 µs, in each result
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def _read_single(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], 
     message_id = document.get("MessageId") if document else None
     if not (message_id and isinstance(message_id, str)):
         return _all_alike(call, mapping.MALFORMED, "an answer without a message id")
-    return [EntryResult(Outcome.ACCEPTED, message_id, "")], None, ""
+    return [EntryResult(ACCEPTED, message_id, "")], None, ""
 
 
 def _read_bulk(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], Signal | None, str]:
@@ -197,7 +198,7 @@ def _read_bulk(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], Si
     for row in rows:
         try:
             if row["Status"] == "SUCCESS":
-                results.append(EntryResult(Outcome.ACCEPTED, row["MessageId"], ""))
+                results.append(EntryResult(ACCEPTED, row["MessageId"], ""))
                 continue
             text = row.get("Error") or ""
             verdict = mapping.judge_status(row["Status"], text, call.sender)
