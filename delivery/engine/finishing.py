@@ -8,8 +8,10 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from delivery.engine.database import Connection, message_table
-from delivery.models import MailoutState
+from delivery.models import MailoutState, MessageState
 from delivery.selectors.accounting import ACCOUNT_SQL, account_of_rows
+from delivery.services.events.arrays import register
+from delivery.services.events.ledger import Move, move_counters
 
 logger = structlog.get_logger(__name__)
 
@@ -84,10 +86,15 @@ def _finish(connection: Connection, mailout_id: int, state: str) -> bool:
         if locked is None or connection.execute(_OPEN, {"mailout": mailout_id}).fetchone() != (0, 0):
             return False
         # An event proved them sent while nobody could settle them any more.
-        connection.execute(
-            f"UPDATE {table} SET state = 1 WHERE mailout_id = %s AND state IN (0, 7) AND provider_id IS NOT NULL",
+        proven = connection.execute(
+            f"UPDATE {table} SET state = 1 WHERE mailout_id = %s AND state IN (0, 7) AND provider_id IS NOT NULL RETURNING n, attempt",
             [mailout_id],
-        )
+        ).fetchall()
+        if proven:
+            cursor = connection.cursor()
+            register(cursor)
+            was, now = MessageState.QUEUED.value, MessageState.SENT.value
+            move_counters(cursor, [Move(mailout_id, n, attempt, was, now) for n, attempt in proven])
         strays = connection.execute(
             f"SELECT EXISTS (SELECT 1 FROM {table} WHERE mailout_id = %s AND state IN (0, 7))", [mailout_id]
         ).fetchone()
@@ -110,8 +117,20 @@ def _finish(connection: Connection, mailout_id: int, state: str) -> bool:
 
 
 def _recount_stale(connection: Connection) -> None:
+    """Under a lock on the mailout: whoever moves its messages, or sends again, comes wholly before the count or after it."""
     for (mailout_id,) in connection.execute(
-        "UPDATE delivery_mailout SET is_account_stale = false WHERE is_account_stale AND finished_at IS NOT NULL RETURNING id"
+        "SELECT id FROM delivery_mailout WHERE is_account_stale AND finished_at IS NOT NULL ORDER BY id"
     ).fetchall():
-        account = count_account(connection, mailout_id)
-        connection.execute("UPDATE delivery_mailout SET final_account = %s WHERE id = %s", [Jsonb(account), mailout_id])
+        with connection.transaction():
+            locked = connection.execute(
+                """
+                SELECT 1 FROM delivery_mailout WHERE id = %s AND is_account_stale AND finished_at IS NOT NULL
+                   FOR NO KEY UPDATE SKIP LOCKED
+                """,
+                [mailout_id],
+            ).fetchone()
+            if locked is not None:
+                connection.execute(
+                    "UPDATE delivery_mailout SET final_account = %s, is_account_stale = false WHERE id = %s",
+                    [Jsonb(count_account(connection, mailout_id)), mailout_id],
+                )

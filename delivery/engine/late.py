@@ -1,85 +1,142 @@
-"""Answers that come after the reaper gave their call up: `unknown` turns into its truth."""
+"""Answers that come after the reaper gave their call up: `unknown` turns into its truth.
+
+Somebody may have decided meanwhile to send to those people again. That the first call was accepted is the truth then,
+too: who waits for the second gets none, and who was not reached by it was reached by the first. What else a call of an
+earlier attempt says moves nobody: the later attempt decides.
+"""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection, message_table
 from delivery.engine.settling import people_params
 from delivery.models import MessageState
 from delivery.providers.base import Outcome
+from delivery.services.events.arrays import register
+from delivery.services.events.ledger import Move, distrust_statistics, move_counters
 
-# Somebody refused after the mailout was over has failed: no batch of it is claimed any more. The lock makes a tick that is
-# finishing it come before or after, never in between.
-_LATE = """
-WITH mailout AS (
-    SELECT finished_at IS NOT NULL AS is_over FROM delivery_mailout WHERE id = %(mailout)s FOR SHARE
-), settled AS (
-    UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = %(call)s AND state = 2 RETURNING 1
-), moved AS (
-    UPDATE {table} m
-       SET state = CASE WHEN (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] = 0 AND (SELECT is_over FROM mailout)
-                        THEN 3 ELSE (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] END,
-           attempt = m.attempt + (%(again)s::smallint[])[array_position(%(n)s::int[], m.n)],
-           error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)],
-           provider_id = COALESCE((%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)], m.provider_id),
-           sent_at = CASE WHEN (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)] = %(sent)s
-                          THEN COALESCE(m.sent_at, clock_timestamp()) ELSE m.sent_at END
-     WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s) AND m.state = 4 AND m.attempt = %(attempt)s
-       AND m.provider_id IS NULL AND EXISTS (SELECT 1 FROM settled)
-    RETURNING m.n, m.state, m.attempt
-), again AS (
-    INSERT INTO delivery_message_batch
-        (mailout_id, account_id, organization_id, lane, email_no, lo, hi, members, attempt, call_size, armed_to, due_at)
-    SELECT %(mailout)s, %(account)s, %(organization)s, %(lane)s, %(email_no)s, 0, count(*), array_agg(n ORDER BY n), %(attempt)s + 1,
-           %(call_size)s, 0, clock_timestamp()
-      FROM moved WHERE state = 0 HAVING count(*) > 0
-), counted AS (
-    UPDATE delivery_mailout SET is_account_stale = true
-     WHERE id = %(mailout)s AND (SELECT is_over FROM mailout) AND EXISTS (SELECT 1 FROM moved)
-)
-UPDATE delivery_message_batch b
-   SET unknown = b.unknown - (SELECT count(*) FROM moved),
-       sent = b.sent + (SELECT count(*) FROM moved WHERE state IN (1, 2)),
-       failed = b.failed + (SELECT count(*) FROM moved WHERE state = 3)
- WHERE b.id = %(batch)s
+_CLOSE = "UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = %s AND state = 2"
+
+# An index scan locks in ascending order; the sort says so. Who has a provider id is known to be sent.
+_LOCK = """
+SELECT n, state, attempt FROM {table}
+ WHERE mailout_id = %(mailout)s AND n BETWEEN %(n_min)s AND %(n_max)s AND n = ANY(%(n)s) AND provider_id IS NULL
+ ORDER BY n FOR NO KEY UPDATE
 """
+
+_MOVE = """
+UPDATE {table} m
+   SET state = (%(states)s::smallint[])[array_position(%(n)s::int[], m.n)],
+       attempt = m.attempt + (%(again)s::smallint[])[array_position(%(n)s::int[], m.n)],
+       error = (%(errors)s::text[])[array_position(%(n)s::int[], m.n)],
+       provider_id = (%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)],
+       sent_at = CASE WHEN (%(provider_ids)s::text[])[array_position(%(n)s::int[], m.n)] IS NOT NULL
+                      THEN COALESCE(m.sent_at, clock_timestamp()) ELSE m.sent_at END
+ WHERE m.mailout_id = %(mailout)s AND m.n BETWEEN %(n_min)s AND %(n_max)s AND m.n = ANY(%(n)s)
+"""
+
+_AGAIN = """
+INSERT INTO delivery_message_batch
+    (mailout_id, account_id, organization_id, lane, email_no, lo, hi, members, attempt, call_size, armed_to, due_at)
+VALUES (%(mailout)s, %(account)s, %(organization)s, %(lane)s, %(email_no)s, 0, cardinality(%(members)s::int[]), %(members)s,
+        %(attempt)s, %(call_size)s, 0, clock_timestamp())
+"""
+
+
+class _Person(NamedTuple):
+    n: int
+    attempt: int
+    was: int
+    state: int
+    again: int
+    error: str | None
+    provider_id: str | None
 
 
 def settle_late(connection: Connection, calls: list[Call]) -> None:
     """Apply results to calls that were given up meanwhile. Does nothing for calls that are settled already."""
     for call in calls:
-        if call.result is None or len(call.result.entries) != len(call.people):
-            continue
-        batch = call.batch
-        sent = int(MessageState.SIMULATED if batch.is_dry_run else MessageState.SENT)
-        rows: list[tuple[int, int, int, str | None, str | None]] = []
-        for n, (outcome, provider_id, error) in zip(call.people, call.result.entries, strict=True):
-            if outcome == Outcome.ACCEPTED:
-                rows.append((n, sent, 0, None, provider_id))
-            elif outcome == Outcome.REJECTED:
-                rows.append((n, int(MessageState.FAILED), 0, error, None))
-            elif outcome == Outcome.RETRY:
-                rows.append((n, int(MessageState.QUEUED), 1, error, None))
-        numbers, states, again, errors, provider_ids = (
-            (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [], [])
-        )
+        if call.result is not None and len(call.result.entries) == len(call.people):
+            with connection.transaction():
+                _settle(connection, call)
+
+
+def _settle(connection: Connection, call: Call) -> None:
+    """Locks as everywhere: the call, messages by n, the mailout, batches."""
+    if connection.execute(_CLOSE, [call.id]).rowcount != 1:
+        return
+    cursor = connection.cursor()
+    register(cursor)
+    distrust_statistics(cursor)
+    batch = call.batch
+    table = message_table(batch.mailout_id)
+    params: dict[str, Any] = {"mailout": batch.mailout_id} | people_params(call.people)
+    rows = connection.execute(_LOCK.format(table=table), params).fetchall()
+    people = _judge(connection, call, rows)
+    if not people:
+        return
+    params = {"mailout": batch.mailout_id} | people_params([person.n for person in people])
+    params |= {
+        "states": [person.state for person in people],
+        "again": [person.again for person in people],
+        "errors": [person.error for person in people],
+        "provider_ids": [person.provider_id for person in people],
+    }
+    connection.execute(_MOVE.format(table=table), params)
+    moves = [
+        Move(batch.mailout_id, person.n, person.attempt, person.was, person.state)
+        for person in people
+        if person.state != person.was
+    ]
+    if moves:
+        move_counters(cursor, moves)
+    if members := [person.n for person in people if person.again]:
         connection.execute(
-            _LATE.format(table=message_table(batch.mailout_id)),
-            people_params(numbers)
-            | {
-                "call": call.id,
+            _AGAIN,
+            {
                 "mailout": batch.mailout_id,
-                "batch": batch.id,
                 "account": batch.account_id,
                 "organization": batch.organization_id,
                 "lane": batch.lane,
                 "email_no": batch.email_no,
-                "attempt": batch.attempt,
+                "members": members,
+                "attempt": batch.attempt + 1,
                 "call_size": batch.call_size,
-                "sent": sent,
-                "states": states,
-                "again": again,
-                "errors": errors,
-                "provider_ids": provider_ids,
             },
         )
+
+
+def _judge(connection: Connection, call: Call, rows: list[tuple[Any, ...]]) -> list[_Person]:
+    """What becomes of those whom the answer tells something new about."""
+    if call.result is None:
+        return []
+    batch = call.batch
+    entries = dict(zip(call.people, call.result.entries, strict=True))
+    has_refusals = any(entry.outcome == Outcome.RETRY for entry in entries.values())
+    is_over = has_refusals and _is_over(connection, batch.mailout_id)
+    people = []
+    for n, state, attempt in rows:
+        outcome, provider_id, error = entries[n]
+        if outcome == Outcome.ACCEPTED and (state == MessageState.UNKNOWN or attempt > batch.attempt):
+            sent = MessageState.SIMULATED if batch.is_dry_run else MessageState.SENT
+            # Who waits is only marked: an armed call may be out, and its settling moves them.
+            now = state if state in (MessageState.QUEUED, MessageState.SENT) else sent.value
+            people.append(_Person(n, attempt, state, now, 0, None, provider_id))
+        elif state != MessageState.UNKNOWN or attempt != batch.attempt:
+            continue
+        elif outcome == Outcome.REJECTED or (outcome == Outcome.RETRY and is_over):
+            # Refused after the mailout was over: no batch of it is claimed any more.
+            people.append(_Person(n, attempt, state, MessageState.FAILED.value, 0, error, None))
+        elif outcome == Outcome.RETRY:
+            people.append(_Person(n, attempt, state, MessageState.QUEUED.value, 1, error, None))
+    return people
+
+
+def _is_over(connection: Connection, mailout_id: int) -> bool:
+    """The lock makes a tick that is finishing the mailout come before or after, never in between."""
+    row = connection.execute(
+        "SELECT finished_at IS NOT NULL FROM delivery_mailout WHERE id = %s FOR NO KEY UPDATE", [mailout_id]
+    ).fetchone()
+    return row == (True,)

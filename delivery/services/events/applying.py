@@ -24,7 +24,7 @@ from delivery.services.events.judging import Act, judge_acts, judge_agent
 from delivery.services.events.ledger import Cursor, EventKey, Key, MailoutInfo, Row
 from delivery.services.events.model import ProviderEvent
 from delivery.services.events.rollups import Rollups
-from delivery.services.events.suppressing import find_foreign, pause_soft_bounced, suppress_addresses
+from delivery.services.events.suppressing import Foreign, find_foreign, pause_soft_bounced, suppress_addresses
 
 logger = structlog.get_logger(__name__)
 
@@ -36,6 +36,9 @@ _HUMAN = Verdict.HUMAN.value
 _READER = (EventType.OPENED.value, EventType.CLICKED.value)
 _SENT_STATE = MessageState.SENT.value
 _OPEN_STATES = (MessageState.UNKNOWN.value, MessageState.QUEUED.value)
+_UNSENT_STATES = (MessageState.FAILED.value, MessageState.EXCLUDED.value, MessageState.CANCELLED.value)
+# In place of the provider's id, until it is known: the reader's act proves that the message was accepted.
+_PROVEN_BY_READER = ""
 _WITHOUT_FACT = frozenset(
     type_.value
     for type_ in (
@@ -61,15 +64,15 @@ class Batch:
     new: list[EventKey] = field(default_factory=list)
 
 
-def apply_events(events: Sequence[ProviderEvent]) -> list[ProviderEvent]:
-    """Apply events; return those that name a destination which their message never had."""
+def apply_events(events: Sequence[ProviderEvent]) -> list[Foreign]:
+    """Apply events; return those that must hit nobody, since they are not about the message that they name."""
     cursor = ledger.open_cursor()
     mailouts = ledger.read_mailouts(cursor, {event.mailout_id for event in events if event.mailout_id})
     rows = ledger.lock_messages(cursor, {(event.mailout_id, event.n) for event in events if event.mailout_id}, mailouts)
     negative = [event for event in events if event.consequence]
     foreign = find_foreign(cursor, negative)
     if foreign:
-        ids = {id(event) for event in foreign}
+        ids = {id(found.event) for found in foreign}
         events = [event for event in events if id(event) not in ids]
         negative = [event for event in negative if id(event) not in ids]
     batch = Batch(cursor, mailouts, rows)
@@ -158,13 +161,13 @@ def _settle(batch: Batch) -> None:
     """Whatever happened to a message proves that it was accepted; a failure after that makes it failed."""
     for key, event in batch.signs.items():
         row = batch.rows[key]
-        if row.state == _SENT_STATE or row.state in _OPEN_STATES:
-            if row.state == MessageState.UNKNOWN:
+        if row.state == _SENT_STATE or row.state in _OPEN_STATES or _ended_untold(row):
+            if row.state != _SENT_STATE and row.state != MessageState.QUEUED:
                 row.state = _SENT_STATE
                 row.is_marked = True
-            # A waiting message is inside an armed call: its settling moves it. The mark tells a settling that got no
-            # answer that there is nothing unknown about it.
-            if row.provider_id is None or row.sent_at is None:
+            # A waiting message is inside an armed call, and its settling moves it, or waits for another attempt, which
+            # is not made then. The mark tells both that there is nothing unknown about it.
+            if not row.provider_id or row.sent_at is None:
                 _mark_accepted(row, event)
         failure = batch.failures.get(key) if batch.failures else None
         if failure is not None and row.state in (MessageState.SENT, MessageState.QUEUED):
@@ -173,25 +176,28 @@ def _settle(batch: Batch) -> None:
             row.is_marked = True
 
 
+def _ended_untold(row: Row) -> bool:
+    """Whether a later attempt failed, was left out or was stopped, and nobody knew that an earlier one had been accepted."""
+    return row.attempt > 0 and row.provider_id is None and row.state in _UNSENT_STATES
+
+
 def _mark_accepted(row: Row, event: ProviderEvent) -> None:
     if event.provider_id is None:
-        if row.state == MessageState.SENT and row.sent_at is None:
+        if row.state == MessageState.QUEUED and row.provider_id is None:
+            row.provider_id, row.is_marked = _PROVEN_BY_READER, True
+        if row.sent_at is None:
             row.sent_at, row.is_marked = event.at, True
-    elif row.provider_id is None:
+    elif not row.provider_id:
         row.provider_id, row.is_marked = event.provider_id, True
         row.sent_at = min(filter(None, (row.sent_at, event.sent_at)), default=None)
 
 
 def _count_states(batch: Batch) -> None:
-    columns = {MessageState.SENT: 0, MessageState.FAILED: 1, MessageState.UNKNOWN: 2}
-    moves = []
-    for row in batch.rows.values():
-        if row.state != row.was_state:
-            steps = [0, 0, 0]
-            steps[columns[MessageState(row.state)]] += 1
-            if row.was_state in columns:
-                steps[columns[MessageState(row.was_state)]] -= 1
-            moves.append((row.mailout_id, row.n, row.attempt, steps[0], steps[1], steps[2]))
+    moves = [
+        ledger.Move(row.mailout_id, row.n, row.attempt, row.was_state, row.state)
+        for row in batch.rows.values()
+        if row.state != row.was_state
+    ]
     if moves:
         ledger.move_counters(batch.cursor, moves)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connection
 
-from delivery.models import EventType
+from delivery.models import EventType, MessageState
 from delivery.services.events.arrays import columns, pack, register
 from delivery.services.events.judging import Act
 
@@ -222,32 +222,61 @@ def update_states(cursor: Cursor, rows: Iterable[Row]) -> None:
 
 _COUNTERS = """
 WITH moved AS (
-    SELECT * FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::int[], %b::int[], %b::int[])
-                  AS v(mailout_id, n, attempt, sent, failed, unknown)
+    SELECT * FROM unnest(%b::int[], %b::int[], %b::smallint[], %b::int[], %b::int[], %b::int[], %b::int[], %b::int[])
+                  AS v(mailout_id, n, attempt, sent, failed, unknown, excluded, cancelled)
 ), home AS (
     -- The batch that counted the message: its latest of the message's attempt.
-    SELECT DISTINCT ON (v.mailout_id, v.n) b.id, v.sent, v.failed, v.unknown
+    SELECT DISTINCT ON (v.mailout_id, v.n) b.id, v.sent, v.failed, v.unknown, v.excluded, v.cancelled
       FROM moved v
       JOIN delivery_message_batch b ON b.mailout_id = v.mailout_id
        AND ((b.members IS NULL AND v.n >= b.lo AND v.n < b.hi) OR v.n = ANY(b.members))
      ORDER BY v.mailout_id, v.n, (b.attempt = v.attempt) DESC, b.id DESC
 ), sums AS (
-    SELECT id, sum(sent) AS sent, sum(failed) AS failed, sum(unknown) AS unknown FROM home GROUP BY id
+    SELECT id, sum(sent) AS sent, sum(failed) AS failed, sum(unknown) AS unknown, sum(excluded) AS excluded,
+           sum(cancelled) AS cancelled
+      FROM home GROUP BY id
 )
 UPDATE delivery_message_batch b
-   SET sent = b.sent + s.sent, failed = b.failed + s.failed, unknown = b.unknown + s.unknown
+   SET sent = b.sent + s.sent, failed = b.failed + s.failed, unknown = b.unknown + s.unknown,
+       excluded = b.excluded + s.excluded, cancelled = b.cancelled + s.cancelled
   FROM sums s WHERE b.id = s.id
 """
+_COUNTED = (
+    (MessageState.SENT.value, MessageState.SIMULATED.value),
+    (MessageState.FAILED.value,),
+    (MessageState.UNKNOWN.value,),
+    (MessageState.EXCLUDED.value,),
+    (MessageState.CANCELLED.value,),
+)
 
 
-def move_counters(cursor: Cursor, moves: Sequence[tuple[int, int, int, int, int, int]]) -> None:
+class Move(NamedTuple):
+    """A message whose state changes outside the settling of its call. attempt: the one that its old state was counted for."""
+
+    mailout_id: int
+    n: int
+    attempt: int
+    was: int
+    now: int
+
+
+def move_counters(cursor: Cursor, moves: Sequence[Move]) -> None:
     """Move the batches' counters with the messages, and have finished mailouts counted again.
 
-    moves: mailout_id, n, attempt, and what is added to sent, failed and unknown.
+    The mailout's row is locked even when it is stale already: whoever is counting it again must see these moves or come
+    after them. Mailouts before batches, as in every writer that locks both.
     """
-    cursor.execute(_COUNTERS, columns("iihiii", moves))
     cursor.execute(
-        "UPDATE delivery_mailout SET is_account_stale = true"
-        " WHERE id = ANY(%b::int[]) AND finished_at IS NOT NULL AND NOT is_account_stale",
-        [sorted({move[0] for move in moves})],
+        "UPDATE delivery_mailout SET is_account_stale = true WHERE id = ANY(%b::int[]) AND finished_at IS NOT NULL",
+        [sorted({move.mailout_id for move in moves})],
     )
+    rows = [
+        (
+            move.mailout_id,
+            move.n,
+            move.attempt,
+            *((move.now in states) - (move.was in states) for states in _COUNTED),
+        )
+        for move in moves
+    ]
+    cursor.execute(_COUNTERS, columns("iihiiiii", rows))

@@ -270,15 +270,48 @@ def test_a_bounce_for_the_old_address_leaves_the_new_one_mailable(letter: Mailou
     assert message(letter).bounced_at is not None
 
 
-def test_a_late_bounce_whose_message_is_gone_suppresses_within_the_tags_organization(
-    letter: Mailout, acme: Organization
-) -> None:
+def lose_messages(mailout: Mailout) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM delivery_message WHERE mailout_id = %s", [letter.pk])
+        cursor.execute("DELETE FROM delivery_message WHERE mailout_id = %s", [mailout.pk])
 
-    deliver(about("bounce", letter))
+
+@pytest.mark.parametrize("is_of_its_account", [True, False])
+def test_a_late_bounce_whose_message_is_gone_suppresses_within_the_tags_organization(
+    acme: Organization, other: Organization, ana: Subscriber, is_of_its_account: bool
+) -> None:
+    """Over a topic of the account that it left through, also a shared one, or of its organization's later account."""
+    account = SendingAccount.objects.create(organization=other, name="SES", topic_arns=[TOPIC])
+    if not is_of_its_account:
+        SendingAccount.objects.update(topic_arns=[])
+        SendingAccount.objects.create(organization=acme, name="New", topic_arns=[TOPIC])
+    mailout = make_mailout(acme, account=account)
+
+    deliver(about("bounce", mailout))
 
     assert Suppression.objects.get().organization_id == acme.pk
+
+
+@pytest.mark.parametrize("name", ["bounce", "complaint"])
+def test_over_a_topic_of_somebody_else_it_suppresses_nobody(
+    letter: Mailout, acme: Organization, other: Organization, name: str
+) -> None:
+    SendingAccount.objects.create(organization=other, name="SES", topic_arns=[TOPIC])
+    Mailout.objects.update(account=SendingAccount.objects.create(organization=acme, name="SES", topic_arns=["ours"]))
+    lose_messages(letter)
+
+    deliver(about(name, letter))
+
+    assert Suppression.objects.count() == 0
+    assert InboxDead.objects.get().error == "the message is gone, and the topic is not its account's"
+
+
+def test_a_bounce_of_a_mailout_that_was_never_here_suppresses_nobody(acme: Organization) -> None:
+    SendingAccount.objects.create(organization=acme, name="SES", topic_arns=[TOPIC])
+
+    deliver(event("bounce", mailout_id=83_000_001, n=1))
+
+    assert Suppression.objects.count() == 0
+    assert InboxDead.objects.count() == 1
 
 
 def test_the_bounce_of_an_erased_person_still_suppresses_the_address(letter: Mailout, ana: Subscriber) -> None:
@@ -552,14 +585,59 @@ def test_a_message_that_was_never_to_be_sent_keeps_its_state(acme: Organization,
     assert (message(mailout).state, batch.cancelled, batch.sent, batch.failed) == (MessageState.CANCELLED, 1, 0, 0)
 
 
-def test_a_reader_of_a_waiting_message_marks_nothing(acme: Organization, ana: Subscriber) -> None:
+def test_a_reader_of_a_waiting_message_proves_that_it_went_out_and_the_provider_names_it_later(
+    acme: Organization, ana: Subscriber
+) -> None:
     mailout = make_mailout(acme)
     add_message(mailout, 1, ana, state=MessageState.QUEUED)
-    store_reader_act(type_=EventType.OPENED, mailout_id=mailout.pk, n=1, at=SENT_AT, ip="", user_agent="x")
+    opened_at = datetime(2026, 11, 3, 12, tzinfo=UTC)
+    store_reader_act(type_=EventType.OPENED, mailout_id=mailout.pk, n=1, at=opened_at, ip="", user_agent="x")
     process_inbox()
+    found = message(mailout)
+    assert (found.state, found.provider_id, found.sent_at) == (MessageState.QUEUED, "", opened_at)
+
+    deliver(about("delivery", mailout))
 
     found = message(mailout)
-    assert (found.state, found.sent_at, found.opened_at) == (MessageState.QUEUED, None, SENT_AT)
+    assert (found.state, found.sent_at) == (MessageState.QUEUED, SENT_AT)
+    assert found.provider_id == payload("delivery")["mail"]["messageId"]
+
+
+@pytest.mark.parametrize(
+    ("state", "counter"),
+    [
+        (MessageState.FAILED, "failed"),
+        (MessageState.EXCLUDED, "excluded"),
+        (MessageState.CANCELLED, "cancelled"),
+        (MessageState.UNKNOWN, "unknown"),
+    ],
+)
+def test_a_proof_of_an_earlier_attempt_is_the_truth_whatever_became_of_the_later_one(
+    acme: Organization, ana: Subscriber, state: MessageState, counter: str
+) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, state=state, attempt=1)
+    first = add_batch(mailout, 1, 2)
+    again = add_batch(mailout, 0, 1, members=[1], attempt=1, armed_to=1, **{counter: 1})
+
+    deliver(about("delivery", mailout))
+    deliver(about("delivery", mailout))
+
+    first.refresh_from_db()
+    again.refresh_from_db()
+    assert (message(mailout).state, again.sent, getattr(again, counter)) == (MessageState.SENT, 1, 0)
+    assert first.sent == 0
+
+
+def test_a_rejection_of_the_first_attempt_leaves_a_failed_later_one_failed(acme: Organization, ana: Subscriber) -> None:
+    mailout = make_mailout(acme)
+    add_message(mailout, 1, ana, state=MessageState.FAILED, attempt=1, error="message_rejected: no")
+    again = add_batch(mailout, 0, 1, members=[1], attempt=1, armed_to=1, failed=1)
+
+    deliver(about("reject", mailout))
+
+    again.refresh_from_db()
+    assert (message(mailout).state, again.sent, again.failed) == (MessageState.FAILED, 0, 1)
 
 
 def test_facts_older_than_the_events_that_are_kept_stay(letter: Mailout) -> None:
