@@ -39,6 +39,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "campaign:send": WRITERS,
     "message:view": EVERYBODY,
     "message:export": WRITERS,
+    "message:send_again": RUNNERS,
 }
 
 

@@ -85,9 +85,9 @@ def _account(
         {"key": "failed", "label": _("Failed"), "value": failed, "href": link("failed")},
         {
             "key": "unknown",
-            "label": _("Unknown"),
+            "label": _("No answer"),
             "value": unknown,
-            "note": _("no answer; never sent twice"),
+            "note": _("from the provider; no machine sends it twice"),
             "href": link("unknown"),
         },
         {

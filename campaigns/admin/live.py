@@ -22,6 +22,7 @@ from campaigns.selectors.results import error_groups, link_results, results_of
 from campaigns.selectors.states import state_of
 from delivery.models import Mailout, ParkReason, StateReason
 from delivery.selectors.progress import Progress, mailout_account, mailout_progress
+from delivery.selectors.unanswered import times_sent_again
 from delivery.services.controlling import cancel_mailout, pause_mailout, resume_mailout
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, user_of
@@ -192,6 +193,8 @@ def _render_live(request: HttpRequest, campaign: Campaign, mailout: Mailout) -> 
 def _render_report(request: HttpRequest, campaign: Campaign, mailout: Mailout) -> HttpResponse:
     account, results = mailout_account(mailout), results_of(mailout)
     sent = account.states["sent"]
+    again = times_sent_again(mailout)
+    took = mailout.finished_at - mailout.frozen_at if mailout.finished_at and not again else None
     return render_page(
         request,
         "campaigns/report.html",
@@ -213,7 +216,8 @@ def _render_report(request: HttpRequest, campaign: Campaign, mailout: Mailout) -
         links=link_results(mailout),
         errors=error_groups(mailout),
         when=when_words(mailout.frozen_at),
-        took=duration_words((mailout.finished_at - mailout.frozen_at).total_seconds()) if mailout.finished_at else "",
+        took=duration_words(took.total_seconds()) if took else "",
+        times_sent_again=again,
         lists=", ".join(campaign.lists.order_by("name").values_list("name", flat=True)),
         is_early=mailout.finished_at is not None and (timezone.now() - mailout.finished_at).total_seconds() < 3600,
         sentence=report_sentence(sent, results.delivered, results.opened),

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from delivery.models import CompiledEmail, EventType, Mailout, MailoutEmail, MessageState, StatEmail, StatLink
+from delivery.selectors.unanswered import connection_words
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class ErrorGroup:
     state: MessageState
     error: str
     people: int
+
+    @property
+    def words(self) -> str:
+        """A sentence where no answer came; else the words as they are."""
+        return (connection_words(self.error) if self.is_unanswered else "") or self.error or str(self.state.label)
+
+    @property
+    def is_unanswered(self) -> bool:
+        return self.state == MessageState.UNKNOWN
 
 
 def results_of(mailout: Mailout) -> Results:

@@ -1,5 +1,5 @@
 """Pages of sending accounts and messages in the admin. Importing them registers their routes."""
 
-from delivery.admin import accounts, messages
+from delivery.admin import accounts, messages, unanswered
 
-__all__ = ["accounts", "messages"]
+__all__ = ["accounts", "messages", "unanswered"]

@@ -7,6 +7,7 @@ from typing import cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -21,6 +22,7 @@ from delivery.selectors.messages import (
     subscriber_messages,
 )
 from delivery.selectors.progress import mailout_account, mailout_progress
+from delivery.selectors.unanswered import connection_words, unanswered_call
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of
@@ -146,10 +148,31 @@ def timeline(mailout: Mailout, row: MessageRow, events: list[HistoryEntry]) -> l
     if row.state == MessageState.FAILED:
         moments.append(Moment(row.sent_at or mailout.frozen_at, "stop", _("Failed"), row.error))
     if row.state == MessageState.UNKNOWN:
-        said = _("It may have gone out, so we do not send it twice.")
-        moments.append(Moment(row.sent_at or mailout.frozen_at, "warn", _("No answer from the provider"), said))
-    moments += [_moment(event) for event in events if event.type != EventType.SENT]
+        call = unanswered_call(mailout, n=row.n, attempt=row.attempt)
+        since = _("The provider has not mentioned it since. It may have gone out, so no machine sends it twice.")
+        at = call.handed_over_at if call else None
+        moments.append(_without_answer(at or mailout.frozen_at, row.error, str(call.call_id) if call else "", since))
+    for event in events:
+        if event.type == EventType.SENT_AGAIN:
+            moments += _sent_again(event)
+        elif event.type != EventType.SENT:
+            moments.append(_moment(event))
     return sorted(moments, key=lambda moment: str(moment.at), reverse=True)
+
+
+def _without_answer(at: object, error: str, call: str, since: str) -> Moment:
+    said = [connection_words(error) or error, _("Call %(id)s.") % {"id": call} if call else "", since]
+    return Moment(at, "warn", _("No answer from the provider"), " ".join(filter(None, said)))
+
+
+def _sent_again(event: HistoryEntry) -> list[Moment]:
+    """Somebody's decision, and the attempt without an answer that it was about."""
+    told = event.detail
+    moments = [Moment(event.at, "", str(event.type.label), _("Somebody decided so: no answer had come."))]
+    handed_over = parse_datetime(told.get("handed_over_at", ""))
+    if handed_over is not None:
+        moments.append(_without_answer(handed_over, told.get("said", ""), told.get("call", ""), ""))
+    return moments
 
 
 def _moment(event: HistoryEntry) -> Moment:
@@ -192,6 +215,8 @@ def described(row: MessageRow) -> tuple[str, str, str]:
         return "off", str(MessageState.EXCLUDED.label), str(row.reason.label)
     if row.state == MessageState.FAILED:
         return "failed", str(MessageState.FAILED.label), row.error
+    if row.state == MessageState.UNKNOWN:
+        return PILLS[row.state], str(row.state.label), connection_words(row.error)
     facts = (
         (row.complained_at, "failed", _("Complained")),
         (row.bounced_at, "failed", _("Bounced")),

@@ -19,6 +19,7 @@ class EventType(models.IntegerChoices):
     CLICKED = 10, _("Clicked")
     UNSUBSCRIBED = 11, _("Unsubscribed")
     AUTORESPONDED = 12, _("Automatic answer")
+    SENT_AGAIN = 13, _("Sent again")  # somebody's decision about a lost answer; the only event that is our own act
 
 
 class Verdict(models.IntegerChoices):

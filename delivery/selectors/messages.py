@@ -124,8 +124,10 @@ def inert_cell(value: str) -> str:
 
 
 def status_words(row: MessageRow) -> str:
-    """`sent`, `simulated`, `excluded: unsubscribed`, …: one column that says all."""
+    """`sent`, `simulated`, `excluded: unsubscribed`, `unknown: no answer from the provider`: one column that says all."""
     name = row.state.name.lower()
+    if row.state == MessageState.UNKNOWN:
+        return f"{name}: no answer from the provider"
     return f"{name}: {row.reason.name.lower()}" if row.state == MessageState.EXCLUDED else name
 
 

@@ -205,7 +205,8 @@ def test_the_report_groups_errors_and_links(bob_client: Client, campaign: Campai
     said = text(bob_client.get(page("live", campaign)))
 
     assert "FAILED: why" in said
-    assert "we do not send it twice" in said
+    assert "no machine sends it twice" in said
+    assert reverse("admin:mailout_unanswered", args=[mailout.pk]) in said
     assert "https://acme.example/a" in said
 
 

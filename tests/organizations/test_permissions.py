@@ -12,7 +12,7 @@ WRITE = {
     "subscriber:edit", "subscriber:import", "subscriber:export", "list:edit", "suppression:edit", "template:edit",
     "campaign:edit", "campaign:test", "campaign:send", "message:export",
 }  # fmt: skip
-RUN = {"organization:edit", "team:edit", "audit:view", "account:edit"}
+RUN = {"organization:edit", "team:edit", "audit:view", "account:edit", "message:send_again"}
 TABLE = {
     Role.ANALYST: READ,
     Role.MARKETER: READ | WRITE,

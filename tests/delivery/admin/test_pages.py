@@ -425,7 +425,7 @@ def test_a_provider_that_refuses_a_sender_is_quoted(
         (MessageState.EXCLUDED, {"reason": ExclusionReason.BOUNCED}, "Bounced before"),
         (MessageState.SIMULATED, {"sent_at": timezone.now()}, "Simulated"),
         (MessageState.FAILED, {"error": "MessageRejected: virus"}, "MessageRejected: virus"),
-        (MessageState.UNKNOWN, {}, "It may have gone out, so we do not send it twice."),
+        (MessageState.UNKNOWN, {}, "It may have gone out, so no machine sends it twice."),
     ],
 )
 def test_each_fate_of_a_message_is_told(
