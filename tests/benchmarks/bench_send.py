@@ -27,7 +27,6 @@ import psutil
 from tests.benchmarks import newsletter
 from tests.benchmarks.harness import (
     Cpu,
-    celery,
     describe_machine,
     end,
     environment,
@@ -36,6 +35,7 @@ from tests.benchmarks.harness import (
     scratch_database,
     services,
     set_up_django,
+    start_workers,
 )
 from tests.benchmarks.provider_stub.process import StubProcess
 
@@ -117,35 +117,7 @@ def run_all(
     )
     with tempfile.TemporaryDirectory() as folder:
         log = keep_log or Path(folder) / "celery.log"
-        workers = [
-            celery(
-                env,
-                "worker",
-                "-Q",
-                "send",
-                "-c",
-                str(PROCESSES),
-                "-n",
-                "bench-send@%h",
-                "--loglevel",
-                "WARNING",
-                log=log,
-            ),
-            celery(
-                env,
-                "worker",
-                "-Q",
-                "default,events,imports",
-                "-c",
-                "1",
-                "-n",
-                "bench-work@%h",
-                "--loglevel",
-                "WARNING",
-                log=log,
-            ),
-            celery(env, "beat", "--pidfile", "", "--loglevel", "WARNING", log=log),
-        ]
+        workers = start_workers(env, processes=PROCESSES, log=log)
         try:
             time.sleep(6)  # workers import Django; the ticks begin
             cpu = Cpu(server, workers)

@@ -175,6 +175,15 @@ def celery(env: dict[str, str], *arguments: str, log: Path) -> subprocess.Popen[
         )
 
 
+def start_workers(env: dict[str, str], *, processes: int, log: Path) -> list[subprocess.Popen[bytes]]:
+    """The workers of an installation: first the one that sends, in so many processes; then all else, and the scheduler."""
+    return [
+        celery(env, "worker", "-Q", "send", "-c", str(processes), "-n", "bench-send@%h", "--loglevel", "WARNING", log=log),
+        celery(env, "worker", "-Q", "default,events,imports", "-c", "1", "-n", "bench-work@%h", "--loglevel", "WARNING", log=log),
+        celery(env, "beat", "--pidfile", "", "--loglevel", "WARNING", log=log),
+    ]  # fmt: skip
+
+
 def end(processes: list[subprocess.Popen[bytes]]) -> None:
     """Stop processes as a supervisor would: ask, wait, insist."""
     for process in processes:
