@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
-from localses import fates, limits
-from localses.desk import Desk
+import orjson
+
+from localses import arrivals, fates, limits
+from localses.desk import Call, Desk
 from localses.model import Json
 from localses.store import pack, suppressed_reasons, transaction
 
@@ -42,8 +44,10 @@ class Outgoing:
         return entry
 
 
-def accept(desk: Desk, content: Json, configuration_set: str | None, emails: list[Outgoing]) -> list[str]:
+def accept(call: Call, content: Json, configuration_set: str | None, emails: list[Outgoing]) -> list[str]:
     """Store the emails with everything that will happen to them and return their message ids, in order."""
+    desk, turn = call.desk, call.turn
+    answered = not turn.lose_answer()
     now = desk.clock()
     sets = desk.store.resource("configuration_set", configuration_set) if configuration_set else None
     suppressed = _suppressed(desk, emails, suppressed_reasons(desk.store.db, sets))
@@ -59,6 +63,7 @@ def accept(desk: Desk, content: Json, configuration_set: str | None, emails: lis
         number = row["seq"] if row else 0
         messages: list[tuple[object, ...]] = []
         events: list[tuple[object, ...]] = []
+        met: list[tuple[object, ...]] = []
         default_m = _tag_m(content.get("tags", []))
         for position, (email, message_id) in enumerate(zip(emails, ids, strict=True)):
             number += 1
@@ -66,9 +71,17 @@ def accept(desk: Desk, content: Json, configuration_set: str | None, emails: lis
             tag_m = _tag_m(email.tags) or default_m
             to = ", ".join(email.recipients)
             messages.append((number, message_id, submission, position, now, to, email.subject, tag_m, outcome, reader))
-            events.extend((number, step.kind, whom, step.detail, now + step.after) for whom, step in steps)
+            disturbed = turn.disturb(email.recipients, steps)
+            if disturbed is None:
+                events.extend((number, step.kind, whom, step.detail, now + step.after) for whom, step in steps)
+            else:
+                arrivals.write(db, number, now, disturbed[0])
+            names = turn.names + (disturbed[1] if disturbed else [])
+            if names:
+                met.append((number, answered, orjson.dumps(names).decode()))
         db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
         db.executemany("INSERT INTO event (message, kind, recipient, detail, due_at) VALUES (?, ?, ?, ?, ?)", events)
+        db.executemany("INSERT INTO disturbed_message VALUES (?, ?, ?)", met)
         limits.add_usage(db, now, sum(limits.counted(email.recipients) for email in emails))
     return ids
 

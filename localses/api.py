@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import orjson
 
 from localses import resources, sending, stored_templates
 from localses.desk import Call, Desk
-from localses.errors import ServiceError
-from localses.model import Json, ServiceModelSes, Violation, parse
+from localses.disturbing import Conduct
+from localses.errors import INTERNAL, ServiceError
+from localses.model import Json, Operation, ServiceModelSes, Violation, parse
 from localses.sigv4 import SignedRequest, verify
 
 logger = logging.getLogger("localses")
+Result = TypeVar("Result")
 
 OPERATIONS: dict[str, Callable[[Call], Json]] = {
     "SendEmail": sending.send_email,
@@ -50,11 +54,20 @@ OPERATIONS: dict[str, Callable[[Call], Json]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back over HTTP."""
+    """What goes back over HTTP, and how."""
 
     status: int
     body: bytes
     headers: dict[str, str]
+    conduct: Conduct = field(default_factory=Conduct)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A call that a fault holds up: wait, then `proceed` on the desk's thread."""
+
+    seconds: float
+    proceed: Callable[[], Answer]
 
 
 class SesDoor:
@@ -64,18 +77,17 @@ class SesDoor:
         self._desk = desk
         self._model = ServiceModelSes(frozenset(OPERATIONS))
 
-    def answer(self, request: SignedRequest) -> Answer:
+    def answer(self, request: SignedRequest) -> Answer | Held:
         """Answer a request; every failure becomes an error in the service's own form."""
-        try:
-            body = self._run(request)
-        except ServiceError as error:
-            return _error(error)
-        except Exception:
-            logger.exception("localses.operation_failed")
-            return _error(ServiceError("InternalServiceErrorException", "Local SES failed; see its log.", status=500))
-        return Answer(200, orjson.dumps(body), _headers())
+        received = _guarded(partial(self._receive, request), Conduct())
+        if isinstance(received, Answer):
+            return received
+        operation, call = received
+        seconds = call.turn.delay()
+        proceed = partial(_guarded, partial(self._perform, operation, call), call.turn.conduct)
+        return Held(seconds, proceed) if seconds else proceed()
 
-    def _run(self, request: SignedRequest) -> Json:
+    def _receive(self, request: SignedRequest) -> tuple[Operation, Call]:
         desk = self._desk
         region = verify(
             request,
@@ -86,20 +98,37 @@ class SesDoor:
         )
         operation, labels = self._model.route(request.method, request.path)
         params = parse(operation, labels, request.query, request.body)
-        result = OPERATIONS[operation.name](Call(desk, params, len(request.body), region))
-        try:
-            operation.check_output(result)
-        except Violation as violation:
-            raise ServiceError(
-                "InternalServiceErrorException", f"The answer is wrong: {violation}", status=500
-            ) from None
-        return result
+        turn = desk.faults.turn(operation.name, params, request.body)
+        return operation, Call(desk, params, turn, len(request.body), region)
+
+    def _perform(self, operation: Operation, call: Call) -> Answer:
+        call.turn.refuse()
+        result = OPERATIONS[operation.name](call)
+        operation.check_output(result)
+        call.turn.answer()
+        return Answer(200, orjson.dumps(result), _headers(), call.turn.conduct)
+
+
+def _guarded(work: Callable[[], Result], conduct: Conduct) -> Result | Answer:
+    """Do the work; whatever it raises becomes an answer that goes out in this way."""
+    try:
+        return work()
+    except ServiceError as error:
+        return _error(error, conduct)
+    except Violation as violation:
+        return _error(ServiceError(INTERNAL, f"The answer is wrong: {violation}", status=500), conduct)
+    except Exception:
+        logger.exception("localses.operation_failed")
+        return _error(ServiceError(INTERNAL, "Local SES failed; see its log.", status=500), conduct)
 
 
 def _headers() -> dict[str, str]:
     return {"content-type": "application/json", "x-amzn-requestid": secrets.token_hex(16)}
 
 
-def _error(error: ServiceError) -> Answer:
+def _error(error: ServiceError, conduct: Conduct) -> Answer:
+    if not error.code:  # of a proxy or load balancer before the service
+        page = f"<html><body><h1>{error.status} {error.message}</h1></body></html>"
+        return Answer(error.status, page.encode(), {"content-type": "text/html"}, conduct)
     headers = {**_headers(), "x-amzn-errortype": error.code}
-    return Answer(error.status, orjson.dumps({"__type": error.code, "message": error.message}), headers)
+    return Answer(error.status, orjson.dumps({"__type": error.code, "message": error.message}), headers, conduct)

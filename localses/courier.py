@@ -114,7 +114,7 @@ class Courier:
         found = self._due(db, "<>", WINDOW, self._busy)
         routes = Routes(db)  # after the look: whoever made a route before sending finds it used
         for event, configuration_set in found:
-            targets = routes.targets(configuration_set, event.kind)
+            targets = [] if event.is_missing else routes.targets(configuration_set, event.kind)
             if targets:
                 self._posters.submit(self._publish, event, targets)
             else:
@@ -129,13 +129,15 @@ class Courier:
         if len(busy) > window // 2:
             return []
         rows = db.execute(
-            "SELECT e.id, e.message, e.kind, e.recipient, e.detail, e.due_at, s.configuration_set FROM event e"
+            "SELECT e.id, e.message, e.kind, e.recipient, e.detail, coalesce(d.happens_at, e.due_at), d.copy_of,"
+            " coalesce(d.has_own_id, 0), coalesce(d.is_missing, 0), s.configuration_set FROM event e"
             " JOIN message m ON m.id = e.message JOIN submission s ON s.id = m.submission_id"
+            " LEFT JOIN disturbed_event d ON d.event = e.id"
             f" WHERE e.done_at IS NULL AND substr(e.kind, 1, 5) {reads} 'READ_' AND e.due_at <= ?"
             " ORDER BY e.due_at, e.id LIMIT ?",
             (time.time(), window),
         ).fetchall()
-        found = [(Event(*tuple(row)[:6]), row["configuration_set"]) for row in rows if row["id"] not in busy]
+        found = [(Event(*tuple(row)[:9]), row["configuration_set"]) for row in rows if row["id"] not in busy]
         busy.update(event.id for event, _ in found)
         return found
 
@@ -176,7 +178,7 @@ class Courier:
             if message is not None:
                 text = orjson.dumps(build(message, event)).decode()
                 for target in targets:
-                    message_id = self._signer.message_id(event.id, target.topic_arn)
+                    message_id = self._signer.message_id(event.published_as, target.topic_arn)
                     post = self._signer.notification(target, message_id=message_id, message=text, at=time.time())
                     if not self._poster.deliver(post):
                         done.retries.append(post)

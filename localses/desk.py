@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from localses import topics
 from localses.config import DEFAULT_REGION, Config, Settings
+from localses.disturbing import Faults, Turn
 from localses.envelopes import Signer
 from localses.limits import RateBucket
 from localses.model import Json
@@ -25,7 +25,7 @@ class Desk:
     store: Store
     bucket: RateBucket
     signer: Signer
-    dice: random.Random
+    faults: Faults
     clock: Callable[[], float] = time.time
 
     def announce(self, topic_arn: str, text: str) -> None:
@@ -41,16 +41,17 @@ class Call:
 
     desk: Desk
     params: Json
+    turn: Turn
     body_size: int = 0
     region: str = DEFAULT_REGION
 
 
-def open_desk(config: Config, settings: Settings) -> Desk:
-    """Open the store and verify the identities that the configuration names."""
+def open_desk(config: Config, settings: Settings, operations: frozenset[str]) -> Desk:
+    """Open the store and verify the identities that the configuration names; `operations` can be disturbed."""
     store = Store(config.data / FILE_NAME)
-    dice = random.Random(config.seed)  # noqa: S311 - faults on demand, no secret
+    faults = Faults(settings, config.seed, operations)
     signer = Signer(config.data, config.public_url)
-    desk = Desk(config, settings, store, RateBucket(settings), signer, dice)
+    desk = Desk(config, settings, store, RateBucket(settings), signer, faults)
     for name in config.identities:
         if store.resource("identity", name.lower()) is None:
             store.put_resource("identity", name.lower(), {"EmailIdentity": name}, desk.clock())

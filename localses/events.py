@@ -51,7 +51,7 @@ _DELAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the event table."""
+    """A row of the event table. `due_at` is when it happens; a fault may let it arrive later, again, or never."""
 
     id: int
     message: int
@@ -59,6 +59,19 @@ class Event:
     recipient: str | None
     detail: str | None
     due_at: float
+    copy_of: int | None = None
+    has_own_id: bool = False
+    is_missing: bool = False
+
+    @property
+    def origin(self) -> int:
+        """Return the row that first told this."""
+        return self.copy_of or self.id
+
+    @property
+    def published_as(self) -> int:
+        """Return the row whose SNS message id it is published under."""
+        return self.id if self.has_own_id else self.origin
 
 
 def build(message: StoredMessage, event: Event) -> Json:
@@ -116,7 +129,7 @@ def _add_headers(mail: Json, message: StoredMessage) -> None:
 
 def feedback_id(message: StoredMessage, event: Event) -> str:
     """Return the id that a bounce or complaint keeps."""
-    raw = hashlib.blake2b(f"{message['message_id']}/{event.id}".encode(), digest_size=16).hexdigest()
+    raw = hashlib.blake2b(f"{message['message_id']}/{event.origin}".encode(), digest_size=16).hexdigest()
     return f"0100{int(event.due_at * 1000):012x}-{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}-000000"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from localses.config import Settings
-from localses.errors import ServiceError, bad_request
+from localses.errors import bad_request, exception
 from localses.fates import simulator_name
 from localses.model import Json
 
@@ -50,7 +50,7 @@ class RateBucket:
         self._left = min(max(rate, 1.0), self._left + (now - self._at) * rate)
         self._at = now
         if self._left <= 0:
-            raise ServiceError("TooManyRequestsException", "Maximum sending rate exceeded.", status=429)
+            raise exception("TooManyRequestsException")
         self._left -= recipients
 
 

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import sqlite3
 
+import orjson
+
+from localses import limits
 from localses.model import Json
 from localses.store import MESSAGE_COLUMNS, StoredMessage
 
 MAX_PAGE = 10_000
 
 
-def messages_after(db: sqlite3.Connection, after: int, limit: int) -> Json:
-    """Return accepted emails in order of acceptance, from behind the number `after`.
+def messages_after(db: sqlite3.Connection, after: int, limit: int, to: str = "") -> Json:
+    """Return accepted emails in order of acceptance, from behind the number `after`; of one recipient if `to` is given.
 
     `next` is what to ask for after this page, or null when there is nothing more now.
     """
     limit = max(1, min(limit, MAX_PAGE))
     rows = db.execute(
-        f"SELECT {MESSAGE_COLUMNS} WHERE m.id > ? ORDER BY m.id LIMIT ?",
-        (after, limit),
+        f"SELECT {MESSAGE_COLUMNS} WHERE m.id > ? AND (? = '' OR instr(lower(m.recipient), ?)) ORDER BY m.id LIMIT ?",
+        (after, to, to.lower(), limit),
     ).fetchall()
-    items = [_item(StoredMessage(row)) for row in rows]
-    return {"messages": items, "next": items[-1]["id"] if len(items) == limit else None}
+    met = _met(db, rows)
+    items = [_item(StoredMessage(row), *met.get(row["id"], (True, []))) for row in rows]
+    if to:
+        items = [item for item in items if to.lower() in _bare_recipients(item["to"])]
+    return {"messages": items, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 
-def _item(message: StoredMessage) -> Json:
+def _met(db: sqlite3.Connection, rows: list[sqlite3.Row]) -> dict[int, tuple[bool, list[str]]]:
+    """Return by message whether its sender heard of it and which faults it met, for those that met any."""
+    if not rows:
+        return {}
+    found = db.execute("SELECT * FROM disturbed_message WHERE message BETWEEN ? AND ?", (rows[0]["id"], rows[-1]["id"]))
+    return {row["message"]: (bool(row["answered"]), orjson.loads(row["faults"])) for row in found}
+
+
+def _bare_recipients(text: str) -> list[str]:
+    return [limits.bare_address(address).lower() for address in text.split(", ")]
+
+
+def _item(message: StoredMessage, answered: bool, faults: list[str]) -> Json:
     return {
         "id": message["id"],
         "message_id": message["message_id"],
@@ -35,6 +53,8 @@ def _item(message: StoredMessage) -> Json:
         "configuration_set": message.configuration_set,
         "outcome": message["outcome"],
         "reader": message["reader"],
+        "answered": answered,
+        "faults": faults,
     }
 
 
@@ -46,8 +66,10 @@ def totals(db: sqlite3.Connection) -> Json:
     }
     pending = db.execute("SELECT count(*) AS n FROM event WHERE done_at IS NULL").fetchone()["n"]
     waiting = db.execute("SELECT count(*) AS n FROM outbox").fetchone()["n"]
+    unanswered = db.execute("SELECT count(*) AS n FROM disturbed_message WHERE NOT answered").fetchone()["n"]
     return {
         "accepted": sum(outcomes.values()),
+        "unanswered": unanswered,
         "outcomes": outcomes,
         "events_pending": pending,
         "posts_waiting": waiting,

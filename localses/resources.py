@@ -31,18 +31,24 @@ def page(call: Call, items: list[Json], name: str) -> Json:
 
 def get_account(call: Call) -> Json:
     """Return quota, rate and state of the account."""
-    desk = call.desk
+    desk, settings, faults = call.desk, call.desk.settings, call.desk.faults
+    standing = settings.enforcement_status
+    if faults.shows("account_suspended"):
+        standing = "SHUTDOWN"
+    elif standing == "HEALTHY" and call.turn.is_under_review():
+        standing = "PROBATION"
+    sent = float(limits.sent_last_24_hours(desk.store.db, desk.clock()))
     suppression = desk.store.resource("account", "suppression") or {"SuppressedReasons": ACCOUNT_REASONS}
     return {
         "DedicatedIpAutoWarmupEnabled": False,
-        "EnforcementStatus": desk.settings.enforcement_status,
+        "EnforcementStatus": standing,
         "ProductionAccessEnabled": True,
         "SendQuota": {
-            "Max24HourSend": desk.settings.max_24_hour,
-            "MaxSendRate": desk.settings.max_send_rate,
-            "SentLast24Hours": float(limits.sent_last_24_hours(desk.store.db, desk.clock())),
+            "Max24HourSend": settings.max_24_hour,
+            "MaxSendRate": settings.max_send_rate,
+            "SentLast24Hours": max(sent, settings.max_24_hour) if faults.shows("daily_quota") else sent,
         },
-        "SendingEnabled": desk.settings.sending_enabled and desk.settings.enforcement_status != "SHUTDOWN",
+        "SendingEnabled": settings.sending_enabled and standing != "SHUTDOWN" and not faults.shows("account_paused"),
         "SuppressionAttributes": suppression,
     }
 
@@ -125,19 +131,20 @@ def create_email_identity(call: Call) -> Json:
 
 
 def get_email_identity(call: Call) -> Json:
-    """Return an identity, which is always verified."""
+    """Return an identity, which is verified as long as no fault says otherwise."""
     name = call.params["EmailIdentity"]
     body = call.desk.store.resource("identity", name.lower())
     if body is None:
         raise not_found(f"Email identity {name} does not exist.")
+    status = _verification(call, name)
     answer: Json = {
         "IdentityType": _identity_type(name),
         "FeedbackForwardingStatus": False,
-        "VerifiedForSendingStatus": True,
-        "DkimAttributes": _dkim(),
+        "VerifiedForSendingStatus": status == "SUCCESS",
+        "DkimAttributes": _dkim(status),
         "Policies": {},
         "Tags": [],
-        "VerificationStatus": "SUCCESS",
+        "VerificationStatus": status,
     }
     if body.get("ConfigurationSetName"):
         answer["ConfigurationSetName"] = body["ConfigurationSetName"]
@@ -150,8 +157,8 @@ def list_email_identities(call: Call) -> Json:
         {
             "IdentityType": _identity_type(name),
             "IdentityName": body["EmailIdentity"],
-            "SendingEnabled": True,
-            "VerificationStatus": "SUCCESS",
+            "SendingEnabled": _verification(call, name) == "SUCCESS",
+            "VerificationStatus": _verification(call, name),
         }
         for name, body, _ in call.desk.store.resources("identity")
     ]
@@ -169,8 +176,12 @@ def _identity_type(name: str) -> str:
     return "EMAIL_ADDRESS" if "@" in name else "DOMAIN"
 
 
-def _dkim() -> Json:
-    return {"SigningEnabled": True, "Status": "SUCCESS", "SigningAttributesOrigin": "AWS_SES", "Tokens": []}
+def _verification(call: Call, name: str) -> str:
+    return "FAILED" if call.desk.faults.is_unverified(name) else "SUCCESS"
+
+
+def _dkim(status: str = "SUCCESS") -> Json:
+    return {"SigningEnabled": True, "Status": status, "SigningAttributesOrigin": "AWS_SES", "Tokens": []}
 
 
 def create_configuration_set(call: Call) -> Json:

@@ -7,10 +7,9 @@ import orjson
 from localses import handlebars, limits, mime
 from localses.acceptance import Outgoing, accept
 from localses.desk import Call, Desk
-from localses.errors import ServiceError, bad_request, not_found
+from localses.errors import QUOTA_EXCEEDED, RATE_EXCEEDED, ServiceError, bad_request, exception, not_found, server_error
+from localses.faults import ENTRY_FAILURES
 from localses.model import Json
-
-_PAUSED = "Sending is paused for this account."
 
 
 def send_bulk_email(call: Call) -> Json:
@@ -30,13 +29,14 @@ def send_bulk_email(call: Call) -> Json:
     if "TemplateContent" in template and call.body_size > limits.MAX_INLINE_REQUEST:
         raise bad_request("A request with an inline template may have 1 MB.")
     _check_account(desk)
-    refusal = _refusal_of_all(desk, params, template, sender)
+    refusal = _refusal_of_all(call, template, sender)
     if refusal is not None:
         return {"BulkEmailEntryResults": [{"Status": refusal[0], "Error": refusal[1]} for _ in entries]}
     content = _content(desk, params, template)
     parts = _parse_parts(content)
-    results, emails = _judge_entries(desk, content, parts, entries)
-    return _answer_bulk(desk, params, content, results, emails)
+    results, emails = _judge_entries(call, content, parts, entries)
+    ids = iter(accept(call, content, params.get("ConfigurationSetName"), emails) if emails else [])
+    return {"BulkEmailEntryResults": [result or {"Status": "SUCCESS", "MessageId": next(ids)} for result in results]}
 
 
 def _check_bulk(params: Json, template: Json, entries: list[Json]) -> str:
@@ -60,27 +60,24 @@ def _sender(params: Json) -> str:
 def _check_account(desk: Desk) -> None:
     settings = desk.settings
     if settings.enforcement_status == "SHUTDOWN":
-        raise ServiceError("AccountSuspendedException", "The account's ability to send email has been suspended.")
+        raise exception("AccountSuspendedException")
     if not settings.sending_enabled:
-        raise ServiceError("SendingPausedException", _PAUSED)
-    if desk.dice.random() < settings.error_rate:
-        raise ServiceError("InternalServiceErrorException", "Internal failure.", status=500)
-    if desk.dice.random() < settings.throttle_rate:
-        raise ServiceError("TooManyRequestsException", "Maximum sending rate exceeded.", status=429)
+        raise exception("SendingPausedException")
 
 
-def is_verified(desk: Desk, sender: str) -> bool:
+def _is_verified(call: Call, sender: str) -> bool:
     """Say whether the address or a domain above it is a verified identity."""
     address = limits.bare_address(sender).lower()
     domain = address.rpartition("@")[2]
     labels = domain.split(".")
     names = [address, *(".".join(labels[position:]) for position in range(len(labels)))]
-    return any(desk.store.resource("identity", name) is not None for name in names)
+    return bool(call.turn.verified([name for name in names if call.desk.store.resource("identity", name) is not None]))
 
 
-def _refusal_of_all(desk: Desk, params: Json, template: Json, sender: str) -> tuple[str, str] | None:
+def _refusal_of_all(call: Call, template: Json, sender: str) -> tuple[str, str] | None:
     """Return status and error that every entry of a bulk call gets, or None."""
-    if not is_verified(desk, sender):
+    desk, params = call.desk, call.params
+    if not _is_verified(call, sender):
         return "MAIL_FROM_DOMAIN_NOT_VERIFIED", f"Email address is not verified: {limits.bare_address(sender)}"
     name = params.get("ConfigurationSetName")
     if name:
@@ -139,12 +136,13 @@ def _parse_parts(content: Json) -> list[handlebars.Template]:
 
 
 def _judge_entries(
-    desk: Desk, content: Json, parts: list[handlebars.Template], entries: list[Json]
+    call: Call, content: Json, parts: list[handlebars.Template], entries: list[Json]
 ) -> tuple[list[Json | None], list[Outgoing]]:
     """Return per entry the refusal or None, and the emails of those that have none."""
+    desk = call.desk
     left = _left_of_day(desk)
     if left <= 0:
-        raise ServiceError("LimitExceededException", "Daily message quota exceeded.")
+        raise exception("LimitExceededException")
     desk.bucket.take(0)
     taken = 0
     most = max(desk.settings.max_send_rate, 1.0)
@@ -152,12 +150,12 @@ def _judge_entries(
     emails: list[Outgoing] = []
     for entry in entries:
         email = _outgoing(entry)
-        problem = _entry_problem(desk, email, parts, content)
+        problem = _entry_problem(email, parts, content) or call.turn.entry_failure(email.recipients)
         size = len(email.recipients)
         if problem is None and taken + size > most:
-            problem = ("ACCOUNT_THROTTLED", "Maximum sending rate exceeded.")
+            problem = ("ACCOUNT_THROTTLED", RATE_EXCEEDED)
         if problem is None and limits.counted(email.recipients) > left:
-            problem = ("ACCOUNT_DAILY_QUOTA_EXCEEDED", "Daily message quota exceeded.")
+            problem = ("ACCOUNT_DAILY_QUOTA_EXCEEDED", QUOTA_EXCEEDED)
         if problem is not None:
             results.append({"Status": problem[0], "Error": problem[1]})
             continue
@@ -192,9 +190,7 @@ def _addressed(destination: Json) -> Outgoing:
     )
 
 
-def _entry_problem(
-    desk: Desk, email: Outgoing, parts: list[handlebars.Template], content: Json
-) -> tuple[str, str] | None:
+def _entry_problem(email: Outgoing, parts: list[handlebars.Template], content: Json) -> tuple[str, str] | None:
     """Check one entry, and on the way find its subject and the variables it lacks."""
     recipients = email.recipients
     if not 1 <= len(recipients) <= limits.MAX_RECIPIENTS:
@@ -210,21 +206,7 @@ def _entry_problem(
     email.failure = next((name for part in parts if (name := part.missing(data)) is not None), None)
     if email.failure is None:
         email.subject = parts[0].render(data)
-    if desk.settings.entry_failure_rate and desk.dice.random() < desk.settings.entry_failure_rate:
-        return "TRANSIENT_FAILURE", "The message could not be accepted; try again."
     return None
-
-
-def _answer_bulk(desk: Desk, params: Json, content: Json, results: list[Json | None], emails: list[Outgoing]) -> Json:
-    ids = iter(accept(desk, content, params.get("ConfigurationSetName"), emails) if emails else [])
-    answer = [result or {"Status": "SUCCESS", "MessageId": next(ids)} for result in results]
-    _maybe_lose_answer(desk)
-    return {"BulkEmailEntryResults": answer}
-
-
-def _maybe_lose_answer(desk: Desk) -> None:
-    if desk.settings.lost_answer_rate and desk.dice.random() < desk.settings.lost_answer_rate:
-        raise ServiceError("InternalServiceErrorException", "Internal failure.", status=500)
 
 
 def send_email(call: Call) -> Json:
@@ -247,7 +229,7 @@ def send_email(call: Call) -> Json:
     sender = _sender(params)
     _check_recipients(email)
     _check_account(desk)
-    _check_resources(desk, params, sender)
+    _check_resources(call, params.get("ConfigurationSetName"), sender)
     if kinds[0] == "Simple":
         content = mime.read_simple(params, body)
         email.subject, email.rejected = content["subject"], mime.has_virus(orjson.dumps(body))
@@ -255,10 +237,10 @@ def send_email(call: Call) -> Json:
         if "TemplateContent" in body and call.body_size > limits.MAX_INLINE_REQUEST:
             raise bad_request("A request with an inline template may have 1 MB.")
         content = _content(desk, params, body)
-        problem = _entry_problem(desk, email, _parse_parts(content), content)
+        problem = _entry_problem(email, _parse_parts(content), content)
         if problem is not None:
             raise bad_request(problem[1])
-    return _accept_one(desk, params, content, email)
+    return _accept_one(call, content, params.get("ConfigurationSetName"), email)
 
 
 def _check_recipients(email: Outgoing) -> None:
@@ -267,26 +249,28 @@ def _check_recipients(email: Outgoing) -> None:
     limits.check_addresses(email.recipients, "Destination")
 
 
-def _check_resources(desk: Desk, params: Json, sender: str) -> None:
-    if not is_verified(desk, sender):
+def _check_resources(call: Call, configuration_set: str | None, sender: str) -> None:
+    if not _is_verified(call, sender):
         raise ServiceError(
             "MessageRejected",
             "Email address is not verified. The following identities failed the check in region US-EAST-1: "
             + limits.bare_address(sender),
         )
-    name = params.get("ConfigurationSetName")
-    if name:
-        found = desk.store.resource("configuration_set", name)
+    if configuration_set:
+        found = call.desk.store.resource("configuration_set", configuration_set)
         if found is None:
-            raise not_found(f"Configuration set <{name}> does not exist.")
+            raise not_found(f"Configuration set <{configuration_set}> does not exist.")
         if (found.get("SendingOptions") or {}).get("SendingEnabled") is False:
-            raise ServiceError("SendingPausedException", f"Sending is paused for configuration set <{name}>.")
+            raise exception("SendingPausedException", f"Sending is paused for configuration set <{configuration_set}>.")
 
 
-def _accept_one(desk: Desk, params: Json, content: Json, email: Outgoing) -> Json:
-    if limits.counted(email.recipients) > _left_of_day(desk):
-        raise ServiceError("LimitExceededException", "Daily message quota exceeded.")
-    desk.bucket.take(len(email.recipients))
-    [message_id] = accept(desk, content, params.get("ConfigurationSetName"), [email])
-    _maybe_lose_answer(desk)
+def _accept_one(call: Call, content: Json, configuration_set: str | None, email: Outgoing) -> Json:
+    failure = call.turn.entry_failure(email.recipients)
+    if failure is not None:
+        code = ENTRY_FAILURES[failure[0]][1]
+        raise exception(code, failure[1]) if code else server_error()
+    if limits.counted(email.recipients) > _left_of_day(call.desk):
+        raise exception("LimitExceededException")
+    call.desk.bucket.take(len(email.recipients))
+    [message_id] = accept(call, content, configuration_set, [email])
     return {"MessageId": message_id}

@@ -22,6 +22,9 @@ from localses.model import Json
 
 FILE_NAME = "localses.sqlite3"
 ACCOUNT_REASONS = ["BOUNCE", "COMPLAINT"]  # what a new account suppresses
+_OF_MESSAGES = (
+    "event", "message", "submission", "content", "outbox", "usage", "disturbed_message", "disturbed_event"
+)  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS content (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS submission (
@@ -37,6 +40,11 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE INDEX IF NOT EXISTS event_due ON event (due_at) WHERE done_at IS NULL AND substr(kind, 1, 5) <> 'READ_';
 CREATE INDEX IF NOT EXISTS event_reads ON event (due_at) WHERE done_at IS NULL AND substr(kind, 1, 5) = 'READ_';
 CREATE INDEX IF NOT EXISTS event_message ON event (message);  -- the inbox's page of one message
+-- Only what a fault met has rows here: emails, with its name and whether the client heard of them; and events.
+CREATE TABLE IF NOT EXISTS disturbed_message (message INTEGER PRIMARY KEY, answered INTEGER NOT NULL, faults TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS disturbed_event (
+  event INTEGER PRIMARY KEY, happens_at REAL NOT NULL, copy_of INTEGER, has_own_id INTEGER NOT NULL,
+  is_missing INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, headers BLOB NOT NULL, body BLOB NOT NULL,
   attempts INTEGER NOT NULL, created_at REAL NOT NULL, due_at REAL NOT NULL);
@@ -110,7 +118,7 @@ class Store:
     def forget_messages(self) -> None:
         """Delete every message with its events and the usage of the day; resources stay."""
         with transaction(self.db):
-            for table in ("event", "message", "submission", "content", "outbox", "usage"):
+            for table in _OF_MESSAGES:
                 self.db.execute(f"DELETE FROM {table}")
         self._content_ids.clear()
 

@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from localses.api import SesDoor
+from localses.api import OPERATIONS, Held, SesDoor
 from localses.config import Config, Settings
 from localses.desk import Desk, open_desk
 from localses.envelopes import Signer
@@ -81,6 +81,7 @@ class Door:
         payload = json.dumps(body).encode() if body is not None else b""
         request = signed(method, path, payload, at=self.clock.now)
         answer = self._door.answer(request)
+        assert not isinstance(answer, Held)
         return answer.status, json.loads(answer.body)
 
     def bulk(self, entries: list[Json], **params: Any) -> tuple[int, Json]:
@@ -159,7 +160,7 @@ def door(tmp_path: Path, key: Path, clock: Clock) -> Iterator[Door]:
     for name in ("key.pem", "certificate.pem"):
         shutil.copy(key / name, tmp_path / name)
     config = Config(tmp_path, "http://127.0.0.1:8025", "localses", "localses-secret", "seed", ("example.com",))
-    desk = open_desk(config, Settings())
+    desk = open_desk(config, Settings(), frozenset(OPERATIONS))
     desk.clock = clock
     desk.bucket = RateBucket(desk.settings, clock)
     yield Door(desk, clock)

@@ -38,6 +38,7 @@ def test_numbers_go_on_after_a_fresh_start(running: Running) -> None:
 
     assert running.stats() == {
         "accepted": 0,
+        "unanswered": 0,
         "outcomes": {},
         "duplicates": 0,
         "duplicate_examples": [],

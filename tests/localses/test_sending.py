@@ -56,6 +56,8 @@ def test_a_bulk_call_is_answered_per_entry_in_order_and_recorded(door: Door) -> 
                 "configuration_set": None,
                 "outcome": "delivered",
                 "reader": "",
+                "answered": True,
+                "faults": [],
             },
             {
                 "id": 2,
@@ -67,6 +69,8 @@ def test_a_bulk_call_is_answered_per_entry_in_order_and_recorded(door: Door) -> 
                 "configuration_set": None,
                 "outcome": "delivered",
                 "reader": "",
+                "answered": True,
+                "faults": [],
             },
         ],
         "next": None,
