@@ -161,7 +161,7 @@ def timeline(mailout: Mailout, row: MessageRow, events: list[HistoryEntry]) -> l
 
 
 def _without_answer(at: object, error: str, call: str, since: str) -> Moment:
-    said = [connection_words(error) or error, _("Call %(id)s.") % {"id": call} if call else "", since]
+    said = [connection_words(error) or error, _("Handed over in call %(id)s.") % {"id": call} if call else "", since]
     return Moment(at, "warn", _("No answer from the provider"), " ".join(filter(None, said)))
 
 

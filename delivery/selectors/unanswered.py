@@ -131,13 +131,13 @@ def knowledge_words(known: Unanswered) -> str:
     """What the provider's silence is worth: it depends on what it says about the others."""
     if not known.reported:
         return _(
-            "It has reported nothing about this sending at all, so its silence tells nothing: they may all have it."
+            "The provider has reported nothing about this sending, so its silence says nothing: they may all have it."
         )
     share = min(100, 100 * known.reported // known.sent) if known.sent else 0
     if share < MOST:
         return _(
-            "It has reported on %(share)s%% of those it took, so its news is not complete: wait, or some get it twice."
+            "The provider has reported on %(share)s%% of those it took, so its news is not complete: wait a little."
         ) % {"share": share}
     return _(
-        "It has reported on %(share)s%% of those it took and never mentioned these: most likely they did not get it."
+        "The provider has reported on %(share)s%% of those it took and not on these: most likely they did not get it."
     ) % {"share": share}

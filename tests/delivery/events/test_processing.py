@@ -72,6 +72,13 @@ def test_a_delivery_moves_the_fact_the_roll_ups_and_engagement(letter: Mailout, 
     assert Inbox.objects.count() == 0
 
 
+def test_an_event_that_says_nothing_more_is_kept_without_detail(letter: Mailout) -> None:
+    deliver(about("delivery", letter, body={"smtpResponse": ""}))
+
+    assert DeliveryEvent.objects.values_list("type", "at", "detail").get() == (EventType.DELIVERED, DELIVERED_AT, None)
+    assert message(letter).delivered_at == DELIVERED_AT
+
+
 @pytest.mark.parametrize("name", ["bounce", "complaint"])
 def test_both_dialects_of_one_message_count_once(letter: Mailout, name: str) -> None:
     of_message = about(name, letter)
