@@ -1,7 +1,9 @@
 """Home: a restored backup, a copy or a failed-over standby must not send by itself.
 
-The cluster's system identifier and timeline and the public address are written down when the engine first runs. When one
-of them differs, every account parks until `manage.py confirm_home`: yesterday's backup would mail everybody again.
+The cluster's system identifier and timeline, the object ids of the database and of a table in it, and the public address
+are written down when the engine first runs. When one of them differs, every account parks until `manage.py confirm_home`:
+yesterday's backup would mail everybody again. Object ids tell of copies within the cluster: a new database has a new id,
+and what `pg_restore` creates has new ids whatever it is restored into.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from delivery.models import ParkReason
 
 logger = structlog.get_logger(__name__)
 
-_HERE = "SELECT (pg_control_system()).system_identifier, (pg_control_checkpoint()).timeline_id"
+_HERE = """
+SELECT (pg_control_system()).system_identifier, (pg_control_checkpoint()).timeline_id,
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), 'delivery_engine_home'::regclass::oid::bigint
+"""
 
 
 def check_home(connection: Connection) -> str:
@@ -22,9 +27,9 @@ def check_home(connection: Connection) -> str:
     here = connection.execute(_HERE).fetchone()
     if here is None:
         raise RuntimeError("the database does not tell its system identifier")
-    identifier, timeline = here
+    identifier, timeline, database_oid, table_oid = here
     row = connection.execute(
-        "SELECT system_identifier, timeline, public_url FROM delivery_engine_home WHERE id = 1"
+        "SELECT system_identifier, timeline, public_url, database_oid, table_oid FROM delivery_engine_home WHERE id = 1"
     ).fetchone()
     if row is None:
         confirm_home(connection)
@@ -34,6 +39,8 @@ def check_home(connection: Connection) -> str:
         differences.append("the database is a copy or was restored into another cluster")
     elif row[1] != timeline:
         differences.append(f"the database's timeline is {timeline}, not {row[1]}: it was restored or failed over")
+    elif (row[3], row[4]) != (database_oid, table_oid):
+        differences.append("the database was copied or restored within its cluster")
     if row[2] != settings.PUBLIC_URL:
         differences.append(f"PUBLIC_URL is {settings.PUBLIC_URL}, not {row[2]}")
     detail = "; ".join(differences)
@@ -53,16 +60,17 @@ def check_home(connection: Connection) -> str:
 
 def confirm_home(connection: Connection) -> None:
     """Write down that this is home, and let accounts go that were parked for it."""
-    identifier, timeline = connection.execute(_HERE).fetchone() or (0, 0)
+    here = connection.execute(_HERE).fetchone() or (0, 0, 0, 0)
     with connection.transaction():
         connection.execute(
             """
-            INSERT INTO delivery_engine_home (id, system_identifier, timeline, public_url, confirmed_at, is_away, detail)
-            VALUES (1, %s, %s, %s, clock_timestamp(), false, '')
+            INSERT INTO delivery_engine_home
+                (id, system_identifier, timeline, database_oid, table_oid, public_url, confirmed_at, is_away, detail)
+            VALUES (1, %s, %s, %s, %s, %s, clock_timestamp(), false, '')
             ON CONFLICT (id) DO UPDATE SET system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,
-                public_url = EXCLUDED.public_url, confirmed_at = EXCLUDED.confirmed_at, is_away = false, detail = ''
+                database_oid = EXCLUDED.database_oid, table_oid = EXCLUDED.table_oid, public_url = EXCLUDED.public_url, confirmed_at = EXCLUDED.confirmed_at, is_away = false, detail = ''
             """,
-            [identifier, timeline, settings.PUBLIC_URL],
+            [*here, settings.PUBLIC_URL],
         )
         connection.execute(
             "UPDATE delivery_account_pace SET parked_reason = '', parked_until = NULL WHERE parked_reason = %s",

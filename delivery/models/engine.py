@@ -18,12 +18,14 @@ class EngineSlot(models.Model):
 
 
 class EngineHome(models.Model):
-    """Where this database lives. A restored backup or a copy has another system identifier or timeline:
+    """Where this database lives. A restored backup or a copy has another system identifier, timeline or object id:
     then every account parks until a command confirms, or yesterday's backup would mail everybody again."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     system_identifier = models.BigIntegerField()
     timeline = models.IntegerField()
+    database_oid = models.BigIntegerField()
+    table_oid = models.BigIntegerField()  # of this table: pg_restore makes it anew
     public_url = models.CharField(max_length=300)
     confirmed_at = models.DateTimeField()
     is_away = models.BooleanField(default=False)

@@ -32,6 +32,8 @@ def test_the_first_look_writes_down_where_home_is(raw: Connection, settings: Set
     [
         ({"system_identifier": 1}, "the database is a copy or was restored into another cluster"),
         ({"timeline": 7}, "the database's timeline is 1, not 7: it was restored or failed over"),
+        ({"database_oid": 1}, "the database was copied or restored within its cluster"),
+        ({"table_oid": 1}, "the database was copied or restored within its cluster"),
         ({"public_url": "https://old.example"}, "PUBLIC_URL is http://testserver, not https://old.example"),
         (
             {"system_identifier": 1, "timeline": 7, "public_url": "https://old.example"},
@@ -61,6 +63,26 @@ def test_away_from_home_every_account_parks_until_somebody_confirms(
     assert check_home(raw) == ""
     assert parked() == ["", ""]
     assert not EngineHome.objects.get().is_away
+
+
+def test_what_is_restored_into_the_same_database_is_not_at_home(raw: Connection) -> None:
+    AccountFactory.create()
+    check_home(raw)
+    # As pg_restore --clean does: the same rows in a table that is made anew.
+    raw.execute("CREATE TABLE kept AS SELECT * FROM delivery_engine_home")
+    raw.execute("ALTER TABLE delivery_engine_home RENAME TO before")
+    raw.execute("CREATE TABLE delivery_engine_home (LIKE before INCLUDING ALL)")
+    raw.execute("INSERT INTO delivery_engine_home SELECT * FROM kept")
+
+    try:
+        detail = check_home(raw)
+        kept = parked()
+    finally:
+        raw.execute("DROP TABLE kept, delivery_engine_home")
+        raw.execute("ALTER TABLE before RENAME TO delivery_engine_home")
+
+    assert detail == "the database was copied or restored within its cluster"
+    assert kept == [ParkReason.HOME]
 
 
 def test_coming_home_by_itself_still_needs_a_confirmation(raw: Connection, settings: Settings) -> None:
