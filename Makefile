@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events
+.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -60,3 +60,6 @@ bench-import: setup ## rows per second of a CSV import
 
 bench-events: setup ## events per second: processor and webhook
 	@$(VENV)/python -m tests.benchmarks.bench_events $(ARGS)
+
+bench-tracking: setup ## how long clicks and opens take beside a send of 10,000 emails per second
+	@$(VENV)/python -m tests.benchmarks.bench_tracking $(ARGS)

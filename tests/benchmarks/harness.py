@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -182,6 +184,29 @@ def start_workers(env: dict[str, str], *, processes: int, log: Path) -> list[sub
         celery(env, "worker", "-Q", "default,events,imports", "-c", "1", "-n", "bench-work@%h", "--loglevel", "WARNING", log=log),
         celery(env, "beat", "--pidfile", "", "--loglevel", "WARNING", log=log),
     ]  # fmt: skip
+
+
+def start_web(env: dict[str, str], *, threads: int = 4) -> tuple[subprocess.Popen[bytes], int]:
+    """The web server as `runstack` starts it, on a free port; ready to answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--blocking-threads", str(threads), "--no-ws", "--log-level", "warning",
+        "amazonsender.wsgi:application",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=PROJECT, env=env, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return process, port
+    process.kill()
+    raise SystemExit("the web server does not answer")
 
 
 def end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from delivery.models import Inbox, SendingAccount
 from organizations.models import Organization
-from tests.benchmarks.harness import PROJECT, Cpu
+from tests.benchmarks.harness import Cpu, start_web
 from tests.delivery.events.notifications import event
 from tests.webhooks.signer import Signer
 
@@ -45,7 +41,7 @@ def bench_webhook(server: str, env: dict[str, str], count: int) -> dict[str, Any
             "LOG_LEVEL": "INFO",  # as on a server: each request leaves a line
             "LOG_FORMAT": "json",
         }
-        process, port = _start(env | more)
+        process, port = start_web(env | more)
         try:
             _post_all(port, bodies[:200])
             cpu = Cpu(server, [process])
@@ -66,27 +62,6 @@ def bench_webhook(server: str, env: dict[str, str], count: int) -> dict[str, Any
         "webhook_postgres_us_per_request": round((after[1] - before[1]) / counted * 1e6, 1),
         "webhook_requests_per_core_second": round(1e6 / python),
     }
-
-
-def _start(env: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning", "amazonsender.wsgi:application",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=PROJECT, env=env, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return process, port
-    process.kill()
-    raise SystemExit("the web server does not answer")
 
 
 def _post_all(port: int, bodies: list[bytes]) -> list[int]:
