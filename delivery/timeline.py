@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from delivery.models import Mailout
+from delivery.models import Mailout, MessageState
 from delivery.selectors.messages import MessageRow, subscriber_messages
 from subscribers.models import Engagement, Subscriber
 from subscribers.timeline import Figure, TimelineEvent, Tone, register_figures, register_provider
@@ -19,10 +19,13 @@ from subscribers.timeline import Figure, TimelineEvent, Tone, register_figures, 
 def mail_of(subscriber: Subscriber, limit: int) -> Iterator[TimelineEvent]:
     """What was sent to this person and what became of it, newest first."""
     rows = subscriber_messages(organization=subscriber.organization, subscriber_id=subscriber.pk, limit=limit)
-    names = dict(Mailout.objects.filter(pk__in={row.mailout_id for row in rows}).values_list("pk", "name"))
+    mailouts = Mailout.objects.only("name", "frozen_at").in_bulk({row.mailout_id for row in rows})
     for row in rows:
         link = reverse("admin:message", args=[row.mailout_id, row.n])
-        name = names.get(row.mailout_id, "")
+        mailout = mailouts.get(row.mailout_id)
+        name = mailout.name if mailout else ""
+        if row.state == MessageState.UNKNOWN and mailout:
+            yield TimelineEvent(mailout.frozen_at, _("No answer from the provider"), name, "warn", "email", link)
         if row.sent_at:
             yield TimelineEvent(
                 row.sent_at, _("Sent: “%(name)s”") % {"name": name}, row.address, "plain", "email", link

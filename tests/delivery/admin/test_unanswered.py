@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from campaigns.services.launching import launch_campaign
 from delivery.models import DeliveryEvent, EventType, Mailout, Message, MessageBatch, MessageState
+from delivery.timeline import mail_of
 from organizations.models import AuditEntry, Organization, User
+from subscribers.models import Subscriber
 from tests.campaigns import world
 from tests.campaigns.test_pages import text
 
@@ -135,3 +137,17 @@ def test_the_export_says_it_in_words(alice_client: Client, mailout: Mailout) -> 
 
     lines = response.getvalue().decode("utf-8-sig").splitlines()
     assert "newsletter1@example.com,unknown: no answer from the provider,answer_lost: ReadTimeout,," in lines
+
+
+def test_a_persons_page_says_that_no_answer_came(mailout: Mailout) -> None:
+    person = Subscriber.objects.get(pk=Message.objects.get(n=1).subscriber_id)
+
+    (line,) = mail_of(person, 10)
+
+    assert (line.at, line.what, line.detail, line.tone) == (
+        mailout.frozen_at,
+        "No answer from the provider",
+        "Autumn letter",
+        "warn",
+    )
+    assert line.link == reverse("admin:message", args=[mailout.pk, 1])
