@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import time_machine
 from botocore.auth import SigV4Auth
@@ -40,11 +39,12 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def running(process: Running) -> Iterator[Running]:
-    """The shared process, with its own settings and without messages."""
+    """The shared process, with its own settings, without messages and faults."""
     before = process.get("/_localses/settings").json()
-    assert httpx.delete(f"{process.url}/_localses/messages").status_code == 204
+    assert process.http.delete(f"{process.url}/_localses/messages").status_code == 204
     yield process
     process.settings(**before)
+    process.faults()
 
 
 @pytest.fixture

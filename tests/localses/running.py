@@ -48,6 +48,7 @@ class Running:
     data: Path
     process: subprocess.Popen[bytes]
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
 
     def client(self, service: str, **options: str) -> Any:
         """Return boto3's client; making one takes longer than most tests, so it is made once."""
@@ -63,13 +64,24 @@ class Running:
         return session.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **given)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30)
+        return self.http.get(self.url + path)
 
     def settings(self, **values: object) -> Json:
-        answer = httpx.post(f"{self.url}/_localses/settings", json=values)
+        answer = self.http.post(f"{self.url}/_localses/settings", json=values)
         assert answer.status_code == 200, answer.text
         settings: Json = answer.json()
         return settings
+
+    def faults(self, *faults: Json) -> list[Json]:
+        """Set these faults and no others."""
+        answer = self.http.put(f"{self.url}/_localses/faults", json={"faults": faults})
+        assert answer.status_code == 200, answer.text
+        listed: list[Json] = answer.json()["faults"]
+        return listed
+
+    def fired(self) -> dict[str, int]:
+        """Return by name how often each fault that is set has fired."""
+        return {fault["name"]: fault["fired"] for fault in self.get("/_localses/faults").json()["faults"]}
 
     def stats(self) -> Json:
         stats: Json = self.get("/_localses/stats").json()
@@ -108,6 +120,7 @@ def stop(running: Running, how: int = signal.SIGTERM) -> None:
     """End the process, gently or not."""
     running.process.send_signal(how)
     running.process.wait(30)
+    running.http.close()
 
 
 @dataclass
