@@ -155,8 +155,11 @@ def message_page(db: sqlite3.Connection, number: int, params: dict[str, str]) ->
     rendered = mime.render(message)
     view = params.get("view", "html" if rendered.html else "text")
     rows = db.execute(
-        "SELECT kind, recipient, detail, due_at, done_at FROM event WHERE message = ? ORDER BY due_at, id", (number,)
+        "SELECT e.kind, e.recipient, e.detail, e.due_at, e.done_at, d.copy_of, d.is_missing FROM event e"
+        " LEFT JOIN disturbed_event d ON d.event = e.id WHERE e.message = ? ORDER BY e.due_at, e.id",
+        (number,),
     ).fetchall()
+    answered, faults = records.faults_of(db, number)
     return _pages.get_template("message.html").render(
         listing=_listing(db, params.get("q", "").strip(), number + 8, None),
         selected=number,
@@ -166,6 +169,8 @@ def message_page(db: sqlite3.Connection, number: int, params: dict[str, str]) ->
         view=view if view in VIEWS else "html",
         phone=params.get("width") == "phone",
         events=[dict(row) for row in rows],
+        answered=answered,
+        faults=faults,
     )
 
 

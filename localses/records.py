@@ -11,6 +11,7 @@ from localses.model import Json
 from localses.store import MESSAGE_COLUMNS, StoredMessage
 
 MAX_PAGE = 10_000
+_NOTHING_MET: tuple[bool, list[str]] = (True, [])
 
 
 def messages_after(db: sqlite3.Connection, after: int, limit: int, to: str = "") -> Json:
@@ -23,18 +24,20 @@ def messages_after(db: sqlite3.Connection, after: int, limit: int, to: str = "")
         f"SELECT {MESSAGE_COLUMNS} WHERE m.id > ? AND (? = '' OR instr(lower(m.recipient), ?)) ORDER BY m.id LIMIT ?",
         (after, to, to.lower(), limit),
     ).fetchall()
-    met = _met(db, rows)
-    items = [_item(StoredMessage(row), *met.get(row["id"], (True, []))) for row in rows]
+    met = _met(db, rows[0]["id"], rows[-1]["id"]) if rows else {}
+    items = [_item(StoredMessage(row), *met.get(row["id"], _NOTHING_MET)) for row in rows]
     if to:
         items = [item for item in items if to.lower() in _bare_recipients(item["to"])]
     return {"messages": items, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 
-def _met(db: sqlite3.Connection, rows: list[sqlite3.Row]) -> dict[int, tuple[bool, list[str]]]:
-    """Return by message whether its sender heard of it and which faults it met, for those that met any."""
-    if not rows:
-        return {}
-    found = db.execute("SELECT * FROM disturbed_message WHERE message BETWEEN ? AND ?", (rows[0]["id"], rows[-1]["id"]))
+def faults_of(db: sqlite3.Connection, number: int) -> tuple[bool, list[str]]:
+    """Return whether the sender was told that this email was accepted, and the names of the faults that it met."""
+    return _met(db, number, number).get(number, _NOTHING_MET)
+
+
+def _met(db: sqlite3.Connection, first: int, last: int) -> dict[int, tuple[bool, list[str]]]:
+    found = db.execute("SELECT * FROM disturbed_message WHERE message BETWEEN ? AND ?", (first, last))
     return {row["message"]: (bool(row["answered"]), orjson.loads(row["faults"])) for row in found}
 
 

@@ -104,6 +104,36 @@ def test_every_view_of_a_message_opens(running: Running) -> None:
     assert page(running, f"/messages/{number}?view=nonsense").css_first("iframe") is not None
 
 
+def test_a_message_shows_the_faults_that_it_met(running: Running) -> None:
+    running.faults(
+        {"fault": "missing_events", "events": ["DELIVERY"]}, {"fault": "duplicate_events", "events": ["SEND"]}
+    )
+    [number] = send(running, "ana@example.org")
+    running.settle()
+
+    shown = page(running, f"/messages/{number}?view=events")
+
+    assert "missing_events-1, duplicate_events-1" in text(shown.css_first(".meta"))
+    assert "not told" not in text(shown.css_first(".meta"))
+    assert [text(node) for node in shown.css(".events span")] == [
+        "",
+        "(a fault: told again)",
+        "ana@example.org (a fault: never told)",
+    ]
+
+
+def test_a_message_says_that_its_sender_was_not_told(running: Running) -> None:
+    client = running.client("sesv2")
+    running.faults({"fault": "error", "when": "after"})
+    with pytest.raises(client.exceptions.ClientError):
+        client.send_bulk_email(**bulk([entry("ana@example.org")]))
+    number = running.records()[-1]["id"]
+
+    meta = text(page(running, f"/messages/{number}").css_first(".meta"))
+
+    assert "error-1: the sender was not told that it was accepted" in meta
+
+
 def test_a_raw_message_is_downloaded_as_a_file(running: Running) -> None:
     [number] = send(running, "ana@example.org")
 
