@@ -16,6 +16,7 @@ from campaigns.services.field_values import Changes
 from campaigns.services.local_times import LocalMoment, resolve_local
 
 LONG = 1_100_000  # a little more than what is saved, so that the service can name the size
+SECONDS_PER = {"second": 1, "minute": 60, "hour": 3600}
 
 
 class ContentForm(forms.Form):
@@ -55,6 +56,12 @@ class WhenForm(forms.Form):
     cutoff = forms.BooleanField(required=False)
     cutoff_day = forms.DateField(required=False)
     cutoff_time = forms.TimeField(required=False)
+
+
+class PaceForm(forms.Form):
+    pace = forms.ChoiceField(choices=[("full", ""), ("own", "")])
+    amount = forms.IntegerField(min_value=1, max_value=1_000_000, required=False)
+    per = forms.ChoiceField(choices=[(name, "") for name in SECONDS_PER], required=False)
 
 
 # Which field of the campaign an input of the step When stands for.
@@ -112,6 +119,16 @@ def read_when(data: QueryDict, zone: zoneinfo.ZoneInfo) -> tuple[Changes, list[s
         cut = _moment(values["cutoff_day"], values["cutoff_time"], zone)
     changes: Changes = {"scheduled_at": start.at if start else None, "not_after": cut.at if cut else None}
     return changes, [moment.note for moment in (start, cut) if moment and moment.note]
+
+
+def read_pace(data: QueryDict) -> float | None:
+    """Read a pace in people per second; None: as fast as the account allows."""
+    values = cleaned(PaceForm(data))
+    if values["pace"] == "full":
+        return None
+    if not values["amount"]:
+        raise InvalidInput(_("How many people at most? Type a number."))
+    return cast(int, values["amount"]) / SECONDS_PER[cast(str, values["per"] or "second")]
 
 
 def _moment(day: object, time: object, zone: zoneinfo.ZoneInfo) -> LocalMoment:

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import DomainError, NotFound
+from amazonsender.core.errors import NotFound
 from campaigns.admin.editing import access_campaign
 from campaigns.admin.figures import final_account, live_account
-from campaigns.admin.wording import duration_words, number, when_words
+from campaigns.admin.wording import duration_words, number, pace_parts, pace_words, when_words
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.results import error_groups, link_results, results_of
 from campaigns.selectors.states import state_of
+from campaigns.selectors.timing import allowed_rate
 from delivery.models import Mailout, ParkReason, StateReason
 from delivery.selectors.progress import Progress, mailout_account, mailout_progress
 from delivery.selectors.unanswered import times_sent_again
-from delivery.services.controlling import cancel_mailout, pause_mailout, resume_mailout
 from organizations.admin.pages import admin_page, render_page
-from organizations.requests import allowed, user_of
-from organizations.services.audit import record
+from organizations.requests import allowed
 
 KNOWN_SHARE = 0.8  # of the sent, above which the news is taken as complete
-ACTS = {"pause": pause_mailout, "resume": resume_mailout, "stop": cancel_mailout}
 
 
 @admin_page("campaigns/<int:pk>/live/", name="campaign_live", permission="campaign:view")
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """What is going out, or what became of it."""
-    campaign, mailout = _launched(request, pk)
+    campaign, mailout = access_launched(request, pk)
     if mailout.is_open:
         return _render_live(request, campaign, mailout)
     return _render_report(request, campaign, mailout)
@@ -44,32 +39,10 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
 @admin_page("campaigns/<int:pk>/live/state/", name="campaign_live_state", permission="campaign:view")
 def live_state(request: HttpRequest, pk: int) -> HttpResponse:
     """The numbers of the live page as JSON, asked for every second."""
-    campaign, mailout = _launched(request, pk)
+    campaign, mailout = access_launched(request, pk)
     response = JsonResponse(live_numbers(campaign, mailout, mailout_progress(mailout)))
     response["Cache-Control"] = "no-store"
     return response
-
-
-@admin_page("campaigns/<int:pk>/control/", name="campaign_control", permission="campaign:send")
-@require_POST
-def control(request: HttpRequest, pk: int) -> HttpResponse:
-    """Pause, go on, or stop for good."""
-    campaign, mailout = _launched(request, pk)
-    act = ACTS.get(request.POST.get("act", ""))
-    if act is None:
-        raise NotFound(_("There is no such button."))
-    try:
-        act(mailout=mailout, actor=user_of(request))
-        record(
-            organization=campaign.organization,
-            actor=user_of(request),
-            action=f"campaign.{ {'pause': 'paused', 'resume': 'resumed', 'stop': 'stopped'}[request.POST['act']] }",
-            target=campaign,
-            mailout_id=mailout.pk,
-        )
-    except DomainError as error:
-        messages.error(request, str(error))
-    return redirect("admin:campaign_live", pk=pk)
 
 
 def live_numbers(campaign: Campaign, mailout: Mailout, progress: Progress) -> dict[str, Any]:
@@ -118,9 +91,19 @@ def lead(mailout: Mailout, progress: Progress) -> str:
         return _("Stopping: what is already with the provider is being settled.")
     if not progress.waiting:
         return _("Everybody was tried; the last answers are coming in.")
-    if progress.seconds_left:
-        return _("About %(time)s left.") % {"time": duration_words(progress.seconds_left)}
+    seconds = seconds_left(mailout, progress)
+    if seconds:
+        return _("About %(time)s left.") % {"time": duration_words(seconds)}
     return _("Starting.")
+
+
+def seconds_left(mailout: Mailout, progress: Progress) -> float:
+    """How long still, never less than the mailout's own pace takes; 0 when nobody can say yet.
+
+    A pace of some people an hour leaves the last seconds empty, which is no sign of a standstill.
+    """
+    paced = progress.waiting / mailout.rate_limit if mailout.rate_limit else 0.0
+    return max(progress.seconds_left or 0.0, paced)
 
 
 def parked_words(progress: Progress) -> str:
@@ -141,7 +124,8 @@ def share_done(progress: Progress) -> float:
     return round(100 * (going - progress.waiting) / going, 1) if going else 100.0
 
 
-def _launched(request: HttpRequest, pk: int) -> tuple[Campaign, Mailout]:
+def access_launched(request: HttpRequest, pk: int) -> tuple[Campaign, Mailout]:
+    """The organization's campaign with its mailout. Raises NotFound, also for one that was never sent."""
     campaign = access_campaign(request, pk)
     if campaign.mailout is None:
         raise NotFound(_("This campaign has not been sent."))
@@ -168,8 +152,7 @@ def _common(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
 
 def _render_live(request: HttpRequest, campaign: Campaign, mailout: Mailout) -> HttpResponse:
     progress = mailout_progress(mailout)
-    account = mailout.account
-    limit = min(filter(None, (account.max_send_rate, account.rate_limit, mailout.rate_limit))) if account else None
+    account_limit = allowed_rate(mailout.account) if mailout.account else None
     return render_page(
         request,
         "campaigns/live.html",
@@ -178,7 +161,9 @@ def _render_live(request: HttpRequest, campaign: Campaign, mailout: Mailout) -> 
         progress=progress,
         numbers=live_numbers(campaign, mailout, progress),
         account=live_account(progress, _messages_link(mailout)),
-        limit=limit,
+        pace_words=pace_words(mailout.rate_limit) if mailout.rate_limit else "",
+        pace_parts=pace_parts(mailout.rate_limit or account_limit or 1),
+        account_pace=pace_words(account_limit) if account_limit else "",
         is_paused=mailout.state == "paused",
         is_stopping=mailout.state == "cancelling",
         reason=StateReason(mailout.state_reason).label if mailout.state_reason else "",

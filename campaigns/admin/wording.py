@@ -59,6 +59,22 @@ def duration_words(seconds: float) -> str:
     return ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": number(hours)}
 
 
+def pace_words(people_per_second: float) -> str:
+    """A pace in the largest unit that shows it whole: 50 a second, 100 an hour."""
+    per, amount = pace_parts(people_per_second)
+    words = {"second": _("%(n)s a second"), "minute": _("%(n)s a minute"), "hour": _("%(n)s an hour")}
+    return words[per] % {"n": number(amount)}
+
+
+def pace_parts(people_per_second: float) -> tuple[str, int]:
+    """The unit of a pace (second, minute or hour) and how many people in it, at least one."""
+    for per, seconds in (("second", 1), ("minute", 60)):
+        amount = people_per_second * seconds
+        if amount >= 1 and abs(amount - round(amount)) < 1e-6:
+            return per, round(amount)
+    return "hour", max(1, round(people_per_second * 3600))
+
+
 def kilobytes(size: int) -> str:
     """38 KB; at least one."""
     return _("%(n)s KB") % {"n": number(max(1, round(size / 1024)))}

@@ -9,10 +9,13 @@ def sending_seconds(people: int, account: SendingAccount | None) -> float:
     """Estimated seconds until everybody has it, at the account's own limits; 0 when nobody can tell."""
     if account is None or not people:
         return 0.0
-    rate = account.max_send_rate
-    if account.rate_limit:
-        rate = min(rate, account.rate_limit)
+    rate = allowed_rate(account)
     return people / rate if rate > 0 else 0.0
+
+
+def allowed_rate(account: SendingAccount) -> float:
+    """People per second that Amazon and the account's own limit allow."""
+    return min(account.max_send_rate, account.rate_limit or account.max_send_rate)
 
 
 def free_quota(account: SendingAccount | None) -> float | None:

@@ -1,6 +1,8 @@
-"""Pause, resume, stop: conditional updates; the loser of a race is told."""
+"""Pause, resume, stop, change the pace: conditional updates; the loser of a race is told."""
 
 from __future__ import annotations
+
+import math
 
 import structlog
 from django.db import connection, transaction
@@ -58,12 +60,20 @@ def cancel_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
     _log("cancelled", mailout, actor)
 
 
-def set_pace(*, mailout: Mailout, rate_limit: float | None) -> None:
-    """Change the mailout's own pace, people per second; None lifts it. Raises InvalidInput for a pace of nobody."""
-    if rate_limit is not None and rate_limit <= 0:
+def set_pace(*, mailout: Mailout, rate_limit: float | None, actor: User | None = None) -> None:
+    """Change the mailout's own pace, people per second; None lifts it. It holds from the next call on.
+
+    Raises InvalidInput for a pace of nobody, Conflict when the mailout is over.
+    """
+    if rate_limit is not None and not 0 < rate_limit < math.inf:
         raise InvalidInput(_("A pace is more than no people per second."))
-    Mailout.objects.filter(pk=mailout.pk).update(rate_limit=rate_limit, pace_tat=None)
+    going = Mailout.objects.filter(pk=mailout.pk, state__in=[MailoutState.SENDING, MailoutState.PAUSED])
+    # Without the limiter's clock, or a pace of one in an hour would be waited out first.
+    if not going.update(rate_limit=rate_limit, pace_tat=None):
+        raise _conflict(mailout)
     mailout.rate_limit = rate_limit
+    wake_engine()
+    _log("paced", mailout, actor)
 
 
 def _move(mailout: Mailout, expected: list[MailoutState], to: MailoutState, reason: str) -> None:
