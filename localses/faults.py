@@ -223,7 +223,7 @@ def read_faults(body: Any, *, taken: Iterable[str], seed: str, operations: froze
     given: set[str] = set(taken)
     found: list[Fault] = []
     for number, item in enumerate(body["faults"], 1):
-        if not isinstance(item, dict) or item.get("fault") not in KINDS:
+        if not isinstance(item, dict) or item.get("fault") not in [*KINDS]:  # it may be anything, also unhashable
             raise FaultError(f"Fault {number}: fault must be one of {', '.join(KINDS)}.")
         values = _values(number, item, operations)
         name = values.pop("name") or _free_name(item["fault"], names)

@@ -74,6 +74,8 @@ def test_names_that_are_not_given_are_free_ones() -> None:
     ("fault", "message"),
     [
         ("throttle", "Fault 1: fault must be one of throttle, "),
+        ({"fault": ["throttle"]}, "Fault 1: fault must be one of throttle, "),
+        ({"fault": "throttle", "name": 7}, "Fault 1: name must be a text."),
         ({"fault": "unknown"}, "Fault 1: fault must be one of throttle, "),
         ({"fault": "throttle", "ms": 3}, "Fault 1: throttle has no member 'ms'. Known: name, "),
         ({"fault": "latency"}, "Fault 1: latency needs ms."),

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
+from localses.app import create_app
+from localses.config import Config, Settings
 from tests.localses.conftest import bulk, entry
 from tests.localses.running import Running, wait_until
 
@@ -98,6 +102,20 @@ def test_latency_delays_the_answer(running: Running) -> None:
     running.client("sesv2").get_account()
 
     assert time.monotonic() - begun >= 0.3
+
+
+@pytest.mark.parametrize("path", ["settings", "faults", "messages", "stats"])
+def test_control_is_for_this_machine_only(tmp_path: Path, path: str) -> None:
+    app = create_app(Config.from_environment({"LOCALSES_DATA": str(tmp_path)}), Settings())
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 40000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localses") as client:
+            return await client.get(f"/_localses/{path}")
+
+    answer = asyncio.run(ask())
+
+    assert (answer.status_code, answer.json()) == (403, {"error": "Only from this machine."})
 
 
 def test_health_answers(running: Running) -> None:
