@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
-from typing import Any, cast
+from typing import Any
 
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Dumper
@@ -24,7 +24,6 @@ _NULL = b"\xff\xff\xff\xff"
 _HEADER = Struct(">iiIii")  # dimensions, whether there are nulls, type of the elements, length, lower bound
 _LENGTH = Struct(">i")
 _TIME = Struct(">iq")
-_SMALL = Struct(">ih")
 _swap = sys.byteorder == "little"
 
 
@@ -55,11 +54,9 @@ def _big_endian(numbers: array[int]) -> bytes:
     return numbers.tobytes()
 
 
-def _int2(values: Sequence[int | None]) -> bytes:
-    if None in values:
-        return b"".join([_NULL if value is None else _SMALL.pack(2, value) for value in values])
+def _int2(values: Sequence[int]) -> bytes:
     packed = array("h", (0, 2, 0)) * len(values)  # the length of an element takes four bytes
-    packed[2::3] = array("h", cast("Sequence[int]", values))
+    packed[2::3] = array("h", values)
     return _big_endian(packed)
 
 
@@ -112,11 +109,11 @@ def register(context: AdaptContext) -> None:
 
 
 def pack(kind: str, values: Sequence[Any]) -> Packed:
-    """One column: h smallint, i integer, q bigint, t timestamptz, b bytea, s text. All but i and q may hold None."""
+    """One column: h smallint, i integer, q bigint, t timestamptz, b bytea, s text. t, b and s may hold None."""
     element, _, pack_values = _KINDS[kind]
     if not values:
         return _CLASSES[kind](_HEADER.pack(0, 0, element, 0, 0)[:12])
-    has_null = kind in "htbs" and None in values
+    has_null = kind in "tbs" and None in values
     return _CLASSES[kind](_HEADER.pack(1, has_null, element, len(values), 1) + pack_values(values))
 
 

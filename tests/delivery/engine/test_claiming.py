@@ -18,7 +18,15 @@ from delivery.engine.claiming import (
     renew_lease,
 )
 from delivery.engine.database import Connection, open_connection
-from delivery.models import AccountGrant, AccountTurn, BatchState, Lane, Mailout, MessageBatch, SendingAccount
+from delivery.models import (
+    AccountGrant,
+    AccountTurn,
+    BatchState,
+    Lane,
+    Mailout,
+    MessageBatch,
+    SendingAccount,
+)
 from delivery.services.trial import send_test
 from organizations.models import Organization
 from tests.delivery.engine.world import HeldRunner, World, make_world
@@ -322,7 +330,7 @@ def test_a_test_send_overtakes_a_campaign_that_is_under_way(world: World, raw: C
 
 
 def test_an_overtaken_batch_is_gone_on_with_afterwards(world: World, raw: Connection) -> None:
-    world.add_people(600)
+    world.add_people(900)
     world.launch()
     held = HeldRunner(world)
     held.arm(raw)
@@ -335,12 +343,16 @@ def test_an_overtaken_batch_is_gone_on_with_afterwards(world: World, raw: Connec
         name="Test",
         sender="News <news@example.com>",
     )
+    under_way = MessageBatch.objects.get(lane=Lane.CAMPAIGN).armed_to - 1
     held.gate.set()
     held.runner._looked_at = 0.0
     while held.runner.is_busy or held.runner.is_waiting:
         held.runner.step(raw, is_stopping=False)
         held.collect()
 
+    order = [address for call in world.provider.calls for address in call]
+    assert under_way == 650  # not all of the batch, so that there is something to overtake
+    assert order.index("test@acme.example") == under_way
     assert world.provider.handed_over["test@acme.example"] == 1
-    assert len(world.provider.handed_over) == 601
+    assert len(world.provider.handed_over) == 901
     assert set(world.provider.handed_over.values()) == {1}
