@@ -273,6 +273,35 @@ def test_a_restart_loses_no_event(tmp_path: Path, listener: Subscriber, how: int
     assert len({e["MessageId"] for e in delivered}) == 50
 
 
+def test_a_kill_does_not_change_how_events_were_to_arrive(tmp_path: Path, listener: Subscriber) -> None:
+    port = free_port()
+    running = start(tmp_path, port, LOCALSES_IDENTITIES="example.com")
+    try:
+        subscribe(running, listener, "SEND", "DELIVERY")
+        running.faults(
+            {"fault": "missing_events", "events": ["SEND"]},
+            {"fault": "late_events", "events": ["DELIVERY"], "ms": 4000},
+            {"fault": "duplicate_events", "events": ["DELIVERY"]},
+        )
+        send(running, "events", "ana@example.org")
+    finally:
+        end(running, signal.SIGKILL)
+    assert listener.events() == []
+
+    running = start(tmp_path, port)
+    try:
+        running.settle()
+        [record] = running.records()
+        faults = running.get("/_localses/faults").json()["faults"]
+    finally:
+        stop(running)
+
+    assert [event["eventType"] for event in listener.events()] == ["Delivery", "Delivery"]
+    assert len({e["MessageId"] for e in listener.envelopes() if '"Delivery"' in e.get("Message", "")}) == 1
+    assert record["faults"] == ["missing_events-1", "late_events-1", "duplicate_events-1"]
+    assert faults == []
+
+
 def end(running: Running, how: int) -> None:
     """End the server; killed, its worker is killed as well, as when the machine runs out of memory."""
     import psutil
