@@ -79,6 +79,18 @@ def count_audience(*, organization: Organization, audience: Audience) -> Audienc
     )
 
 
+def eligible_by_time_zone(*, organization: Organization, audience: Audience) -> list[tuple[str, int]]:
+    """How many of those who get it live in each time zone, as stored; "" for nobody knows."""
+    if not audience.list_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT time_zone, count(*) FROM ({_candidates(audience)}) c WHERE reason = 0 GROUP BY time_zone",
+            _params(organization, audience),
+        )
+        return [(zone, people) for zone, people in cursor.fetchall()]
+
+
 def list_audience(
     *,
     organization: Organization,

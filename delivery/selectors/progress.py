@@ -18,7 +18,8 @@ RATE_WINDOW_SECONDS = 5.0
 class Progress:
     """candidates = sent + simulated + failed + unknown + excluded + cancelled + waiting, always.
 
-    rate: people per second over the last calls. seconds_left: None when unknown.
+    rate: people per second over the last calls. seconds_left: until those who are due have it, None when unknown.
+    not_due: those of the waiting whose own clocks do not show the time yet; the next of them at next_due_at.
     """
 
     candidates: int
@@ -35,6 +36,8 @@ class Progress:
     state_reason: str
     parked_reason: str = ""
     parked_until: datetime | None = None
+    not_due: int = 0
+    next_due_at: datetime | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -80,11 +83,14 @@ def mailout_progress(mailout: Mailout) -> Progress:
         cursor.execute(
             """
             SELECT COALESCE(sum(sent), 0), COALESCE(sum(failed), 0), COALESCE(sum(unknown), 0), COALESCE(sum(excluded), 0),
-                   COALESCE(sum(cancelled), 0) FROM delivery_message_batch WHERE mailout_id = %s
+                   COALESCE(sum(cancelled), 0),
+                   COALESCE(sum(hi - lo) FILTER (WHERE state = 0 AND attempt = 0 AND due_at > now()), 0),
+                   min(due_at) FILTER (WHERE state = 0 AND attempt = 0 AND due_at > now())
+              FROM delivery_message_batch WHERE mailout_id = %s
             """,
             [mailout.pk],
         )
-        sent, failed, unknown, left_out, cancelled = cursor.fetchone()
+        sent, failed, unknown, left_out, cancelled, not_due, next_due_at = cursor.fetchone()
     excluded = mailout.candidates - mailout.eligible + left_out
     waiting = mailout.candidates - sent - failed - unknown - excluded - cancelled
     rate = _recent_rate(mailout) if mailout.is_open else 0.0
@@ -98,11 +104,13 @@ def mailout_progress(mailout: Mailout) -> Progress:
         cancelled=cancelled,
         waiting=waiting,
         rate=rate,
-        seconds_left=waiting / rate if rate > 0 else None,
+        seconds_left=(waiting - not_due) / rate if rate > 0 else None,
         state=mailout.state,
         state_reason=mailout.state_reason,
         parked_reason=parked_reason,
         parked_until=parked_until,
+        not_due=not_due,
+        next_due_at=next_due_at,
     )
 
 

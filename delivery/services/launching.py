@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from django.conf import settings
@@ -23,12 +22,13 @@ from amazonsender.core.errors import DomainError, InvalidInput
 from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
 from delivery.selectors.audience import Audience
 from delivery.selectors.exclusions import candidates_sql
+from delivery.selectors.waves import due_in_zone
 from delivery.services.belonging import require_belonging
 from delivery.services.mailouts import new_mailout_id
 from delivery.services.partitions import ensure_partitions, message_table
 from organizations.models import Organization, User
 
-__all__ = ["Audience", "NothingToSend", "due_in_zone", "launch_mailout", "wake_engine"]
+__all__ = ["Audience", "NothingToSend", "launch_mailout", "wake_engine"]
 
 logger = structlog.get_logger(__name__)
 
@@ -164,10 +164,12 @@ def _freeze_audience(mailout: Mailout, audience: Audience, local_time: datetime 
     wave, join = "0", ""
     if waves:
         # The wave of a time zone is its place among the due times; zones that are due at once share it.
+        # A zone that came up a moment ago is due when the organization is: its people must not fall out of the join.
         params |= {"zones": list(waves), "wave_numbers": [number for number, _due in waves.values()]}
+        params["own_wave"] = waves[""][0]
         wave, join = (
-            "w.wave",
-            "JOIN unnest(%(zones)s::text[], %(wave_numbers)s::int[]) AS w(zone, wave) ON w.zone = c.time_zone",
+            "COALESCE(w.wave, %(own_wave)s)",
+            "LEFT JOIN unnest(%(zones)s::text[], %(wave_numbers)s::int[]) AS w(zone, wave) ON w.zone = c.time_zone",
         )
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off")
@@ -234,20 +236,10 @@ def _waves(mailout: Mailout, local_time: datetime) -> dict[str, tuple[int, datet
             "SELECT DISTINCT time_zone FROM subscribers_subscriber WHERE organization_id = %s",
             [mailout.organization_id],
         )
-        zones = [row[0] for row in cursor.fetchall()]
+        zones = {"", *(row[0] for row in cursor.fetchall())}
     due = {zone: due_in_zone(local_time, zone, mailout.organization.zone) for zone in zones}
     numbers = {at: number for number, at in enumerate(sorted(set(due.values())))}
     return {zone: (numbers[at], at) for zone, at in due.items()}
-
-
-def due_in_zone(local_time: datetime, zone: str, fallback: ZoneInfo) -> datetime:
-    """The instant of a wall-clock time: a skipped time moves on by the gap, a repeated one is the first."""
-    try:
-        info = ZoneInfo(zone) if zone else fallback
-    except (ZoneInfoNotFoundError, ValueError):
-        info = fallback
-    # In a gap Python takes the offset before it: 02:30 becomes 03:30 of the new time, the same instant.
-    return local_time.replace(tzinfo=info, fold=0).astimezone(UTC)
 
 
 def _wave_ends(mailout: Mailout, waves: dict[str, tuple[int, datetime]]) -> list[tuple[datetime, int]]:
@@ -260,7 +252,7 @@ def _wave_ends(mailout: Mailout, waves: dict[str, tuple[int, datetime]]) -> list
                 f" (SELECT subscriber_id FROM {message_table(mailout.pk)} WHERE mailout_id = %s AND n = %s)",
                 [mailout.pk, n],
             )
-            return waves[cursor.fetchone()[0]][0]
+            return waves.get(cursor.fetchone()[0], waves[""])[0]
 
         people = range(1, mailout.eligible + 1)
         return [(at, 1 + bisect_right(people, number, key=wave_of)) for number, at in sorted(set(waves.values()))]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import zoneinfo
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from amazonsender.core.errors import DomainError, NotFound
+from amazonsender.core.time_zones import find_zone
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
@@ -64,12 +64,8 @@ def person_page(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 def _local_time(person: Subscriber) -> Any:
-    if not person.time_zone:
-        return None
-    try:
-        return timezone.localtime(timezone=zoneinfo.ZoneInfo(person.time_zone))
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        return None
+    zone = find_zone(person.time_zone)
+    return timezone.localtime(timezone=zone) if zone else None
 
 
 def _by_month(events: list[TimelineEvent]) -> list[tuple[Any, list[TimelineEvent]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -53,6 +54,18 @@ def test_the_rate_is_that_of_the_calls_of_the_last_seconds(world: World) -> None
 
     assert progress.rate == pytest.approx(100, rel=0.1)  # 400 people since four seconds
     assert progress.seconds_left == pytest.approx(6.0, rel=0.1)
+
+
+def test_whose_clocks_do_not_show_the_time_yet_are_told_apart(world: World) -> None:
+    world.add_people(2, time_zone="Asia/Tokyo")
+    world.add_people(3, start=50, time_zone="Europe/Riga")
+    world.add_people(4, start=100, time_zone="America/New_York")
+    tokyo = (timezone.now() - timedelta(minutes=1)).astimezone(ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
+
+    progress = mailout_progress(world.launch(local_time=tokyo))
+
+    assert (progress.waiting, progress.not_due) == (9, 7)
+    assert progress.next_due_at == tokyo.replace(tzinfo=ZoneInfo("Europe/Riga"))
 
 
 def test_a_parked_account_says_why_and_until_when(world: World) -> None:

@@ -34,9 +34,10 @@ from delivery.models import (
 )
 from delivery.selectors.audience import Audience
 from delivery.selectors.progress import mailout_account, mailout_progress
+from delivery.selectors.waves import due_in_zone
 from delivery.services import launching
 from delivery.services.controlling import cancel_mailout, pause_mailout, resume_mailout
-from delivery.services.launching import NothingToSend, due_in_zone
+from delivery.services.launching import NothingToSend
 from delivery.services.partitions import message_table
 from subscribers.models import Engagement, Subscriber, SubscriberStatus, SubscriptionState
 from tests.delivery.engine.world import HeldRunner, World, make_world
@@ -315,6 +316,25 @@ def test_each_person_is_due_at_the_same_wall_clock_time_in_their_own_zone(world:
     ]
 
 
+def test_a_zone_that_comes_up_during_the_launch_goes_with_the_organization(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_people(2, time_zone="Asia/Tokyo")
+    real = launching._waves
+
+    def then_somebody_moves(mailout: Mailout, local_time: datetime) -> dict[str, tuple[int, datetime]]:
+        found = real(mailout, local_time)
+        world.add_people(1, start=50, time_zone="America/New_York")
+        return found
+
+    monkeypatch.setattr(launching, "_waves", then_somebody_moves)
+
+    mailout = world.launch(local_time=datetime(2027, 1, 15, 9, 0))
+
+    assert (mailout.candidates, mailout.eligible) == (3, 3)
+    assert batches() == [(1, 3), (3, 4)]
+
+
 def test_a_wave_is_cut_into_batches_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "BATCH_SIZE", 4)
     world.add_people(5, time_zone="Asia/Tokyo")
@@ -353,6 +373,8 @@ def test_only_the_wave_that_is_due_leaves(world: World) -> None:
         (datetime(2026, 1, 1, 0, 0), "Pacific/Kiritimati", datetime(2025, 12, 31, 10, 0, tzinfo=UTC)),
         (datetime(2026, 1, 1, 0, 0), "", datetime(2026, 1, 1, 5, 0, tzinfo=UTC)),
         (datetime(2026, 1, 1, 0, 0), "Nowhere/Else", datetime(2026, 1, 1, 5, 0, tzinfo=UTC)),
+        (datetime(2026, 1, 1, 0, 0), "Europe", datetime(2026, 1, 1, 5, 0, tzinfo=UTC)),  # a folder of the database
+        (datetime(2026, 1, 1, 0, 0), "a" * 300, datetime(2026, 1, 1, 5, 0, tzinfo=UTC)),
         (datetime(2026, 1, 1, 0, 0), "/etc/localtime", datetime(2026, 1, 1, 5, 0, tzinfo=UTC)),
     ],
 )
