@@ -152,11 +152,8 @@ def timeline(mailout: Mailout, row: MessageRow, events: list[HistoryEntry]) -> l
         since = _("The provider has not mentioned it since. It may have gone out, so no machine sends it twice.")
         at = call.handed_over_at if call else None
         moments.append(_without_answer(at or mailout.frozen_at, row.error, str(call.call_id) if call else "", since))
-    for event in events:
-        if event.type == EventType.SENT_AGAIN:
-            moments += _sent_again(event)
-        elif event.type != EventType.SENT:
-            moments.append(_moment(event))
+    for event in (event for event in events if event.type != EventType.SENT):
+        moments += _sent_again(event) if event.type == EventType.SENT_AGAIN else [_moment(event)]
     return sorted(moments, key=lambda moment: str(moment.at), reverse=True)
 
 

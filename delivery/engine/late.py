@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import psycopg
+
 from delivery.engine.calls import Call
+from delivery.engine.claiming import Batch
 from delivery.engine.database import Connection, message_table
 from delivery.engine.settling import people_params
 from delivery.models import MessageState
-from delivery.providers.base import Outcome
+from delivery.providers.base import EntryResult, Outcome
 from delivery.services.events.arrays import register
 from delivery.services.events.ledger import Move, distrust_statistics, move_counters
+
+DEADLOCK_RETRIES = 5
+
+Entries = dict[int, EntryResult]  # by n
 
 _CLOSE = "UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = %s AND state = 2"
 
@@ -59,11 +66,23 @@ def settle_late(connection: Connection, calls: list[Call]) -> None:
     """Apply results to calls that were given up meanwhile. Does nothing for calls that are settled already."""
     for call in calls:
         if call.result is not None and len(call.result.entries) == len(call.people):
+            _settle_patiently(connection, call, dict(zip(call.people, call.result.entries, strict=True)))
+
+
+def _settle_patiently(connection: Connection, call: Call, entries: Entries) -> None:
+    """A stop in mid-send locks batches before the people who wait in them; what a call answered must not be lost by that."""
+    chances = DEADLOCK_RETRIES
+    while True:
+        try:
             with connection.transaction():
-                _settle(connection, call)
+                return _settle(connection, call, entries)
+        except psycopg.errors.DeadlockDetected:
+            if not chances:
+                raise
+            chances -= 1
 
 
-def _settle(connection: Connection, call: Call) -> None:
+def _settle(connection: Connection, call: Call, entries: Entries) -> None:
     """Locks as everywhere: the call, messages by n, the mailout, batches."""
     if connection.execute(_CLOSE, [call.id]).rowcount != 1:
         return
@@ -74,7 +93,7 @@ def _settle(connection: Connection, call: Call) -> None:
     table = message_table(batch.mailout_id)
     params: dict[str, Any] = {"mailout": batch.mailout_id} | people_params(call.people)
     rows = connection.execute(_LOCK.format(table=table), params).fetchall()
-    people = _judge(connection, call, rows)
+    people = _judge(connection, call.batch, entries, rows)
     if not people:
         return
     params = {"mailout": batch.mailout_id} | people_params([person.n for person in people])
@@ -108,12 +127,8 @@ def _settle(connection: Connection, call: Call) -> None:
         )
 
 
-def _judge(connection: Connection, call: Call, rows: list[tuple[Any, ...]]) -> list[_Person]:
+def _judge(connection: Connection, batch: Batch, entries: Entries, rows: list[tuple[Any, ...]]) -> list[_Person]:
     """What becomes of those whom the answer tells something new about."""
-    if call.result is None:
-        return []
-    batch = call.batch
-    entries = dict(zip(call.people, call.result.entries, strict=True))
     has_refusals = any(entry.outcome == Outcome.RETRY for entry in entries.values())
     is_over = has_refusals and _is_over(connection, batch.mailout_id)
     people = []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -16,6 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from amazonsender.core.errors import Conflict, DomainError, NotFound
+from delivery.engine import late
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.finishing import finish_mailouts
 from delivery.engine.late import settle_late
@@ -38,6 +40,7 @@ from delivery.selectors.unanswered import knowledge_words, times_sent_again, una
 from delivery.services import resending
 from delivery.services.controlling import cancel_mailout
 from delivery.services.events import process_inbox, store_reader_act
+from delivery.services.events.ledger import move_counters
 from delivery.services.resending import send_again
 from organizations.models import AuditEntry, User
 from subscribers.models import ConsentRecord, Subscriber
@@ -473,6 +476,53 @@ def test_a_late_answer_of_the_first_call_keeps_the_second_from_leaving(world: Wo
     assert set(world.provider.handed_over.values()) == {1}
     assert (message(mailout).state, message(mailout).provider_id) == (MessageState.SENT, "first")
     assert check_account(mailout)["sent"] == 1
+
+
+def test_a_late_answer_about_another_number_of_people_says_nothing(world: World, raw: Connection) -> None:
+    mailout, held = lost_call(world, raw)
+    held.gate.set()
+    call = held.results.get(timeout=5)
+    call.result = CallResult([EntryResult(Outcome.ACCEPTED, "first", "")] * 2)
+
+    settle_late(raw, [call])
+
+    assert message(mailout).state == MessageState.UNKNOWN
+
+
+def test_a_late_answer_outlives_deadlocks(world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    mailout, held = lost_call(world, raw)
+    decide(mailout)
+    failures = iter([psycopg.errors.DeadlockDetected("deadlock")] * 3)
+
+    def fail_first(*given: Any) -> None:
+        if error := next(failures, None):
+            raise error
+        move_counters(*given)
+
+    monkeypatch.setattr(late, "move_counters", fail_first)
+    world.provider.answer = nobody_answers
+    world.run(seconds=1)
+    end(mailout, raw)
+    answer_late(held, raw)
+    tick(raw, slots=2)
+
+    mailout.refresh_from_db()
+    assert check_account(mailout)["sent"] == 1
+
+
+def test_a_late_answer_that_deadlocks_for_ever_is_given_up(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _mailout, held = lost_call(world, raw)
+
+    def fail(*given: Any) -> None:
+        raise psycopg.errors.DeadlockDetected("deadlock")
+
+    monkeypatch.setattr(late, "move_counters", fail)
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        answer_late(held, raw)
+
+    assert Message.objects.get().state == MessageState.UNKNOWN
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.REJECTED, Outcome.AMBIGUOUS])
