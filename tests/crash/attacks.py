@@ -114,8 +114,16 @@ class Attacks:
             self.note(f"{name} started")
             self._must_tell_settings = self._must_tell_settings or name == "localses"
 
+    def _wait_for_calls(self, dice: random.Random) -> None:
+        """Strike while calls are out, if they are soon: that is where it hurts."""
+        wait_for(lambda: self._armed() > 0, seconds=1.0, every=0.005)
+        time.sleep(dice.uniform(0.0, 0.05))
+
+    def _armed(self) -> int:
+        return int(self.installation.rows("SELECT count(*) FROM delivery_send_call WHERE state = 0")[0][0])
+
     def _count_armed(self) -> None:
-        armed = self.installation.rows("SELECT count(*) FROM delivery_send_call WHERE state = 0")[0][0]
+        armed = self._armed()
         self.armed_at_kills += armed
         self.note(f"{armed} calls are armed")
 
@@ -123,6 +131,8 @@ class Attacks:
 
     def _kill(self, name: str) -> Callable[[random.Random], None]:
         def attack(dice: random.Random) -> None:
+            if name in ("send", "localses"):
+                self._wait_for_calls(dice)
             self.fleet.kill(name)
             self.has_disturbed_calls = self.has_disturbed_calls or name == "localses"
             if name == "send":
@@ -132,6 +142,7 @@ class Attacks:
         return attack
 
     def _kill_sending_process(self, dice: random.Random) -> None:
+        self._wait_for_calls(dice)
         pid = self.fleet.kill_child("send", dice)
         self.note(f"process {pid}")
         self._count_armed()
@@ -139,6 +150,8 @@ class Attacks:
     def _freeze(self, name: str, least: float, most: float) -> Callable[[random.Random], None]:
         def attack(dice: random.Random) -> None:
             seconds = dice.uniform(least, most)
+            if name in ("send", "localses"):
+                self._wait_for_calls(dice)
             self.has_disturbed_calls = self.has_disturbed_calls or name == "localses"
             self.fleet.freeze(name)
             if name == "send":
@@ -157,6 +170,7 @@ class Attacks:
         self._freeze("send", 1.05 * lease, 1.6 * lease)(dice)
 
     def _restart_gracefully(self, dice: random.Random) -> None:
+        self._wait_for_calls(dice)
         self.fleet.ask_to_end("send")
         self._expected_dead.add("send")
 
@@ -217,6 +231,7 @@ class Attacks:
         self._count_armed()
 
     def _hold_commits(self, dice: random.Random) -> None:
+        self._wait_for_calls(dice)
         self.installation.hold_acknowledgements()
         time.sleep(dice.uniform(0.1, 0.4))
 

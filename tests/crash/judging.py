@@ -12,9 +12,9 @@ from campaigns.sample.reconciling import compare
 from delivery.models import CallState, Mailout, MailoutState, MessageState
 from delivery.selectors.accounting import STATE_NAMES
 from delivery.tokens import read_track_token
+from tests.crash.plan import PER_CALL
 from tests.crash.scene import Scene, persist
 
-PER_CALL = 50
 EXAMPLES = 5
 
 

@@ -44,6 +44,8 @@ ONCE = LONG | {
     "a scheduler whose clock is apart",
     "bad weather at the provider",
 }
+PER_CALL = 50
+CALLS_IN_FLIGHT = 8  # of both sending processes
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,13 @@ def make_plan(seed: int, *, people: int = 0, only: Sequence[str] = ()) -> Plan:
     """The round of a seed. people: another number than the seed's; only: choose among these attacks."""
     dice = random.Random(seed)
     mailouts = dice.choice((1, 1, 2))
-    count = people or dice.randrange(1500, 3500)
-    span = dice.uniform(4.0, 7.0)  # seconds that sending would take undisturbed
-    rate = float(round(count * mailouts / span))
+    count = people or dice.randrange(800, 1800)
+    if dice.random() < 0.5:  # the rate is what limits, and few calls are out
+        span = dice.uniform(4.0, 7.0)  # seconds that sending would take undisturbed
+        rate, latency = round(count * mailouts / span), dice.choice((0, 20, 60, 150))
+    else:  # the provider's latency is, and as many calls are armed as there may be
+        rate, latency = 20_000, dice.randrange(100, 400)
+        span = max(1.5, count * mailouts / PER_CALL / CALLS_IN_FLIGHT * latency / 1000)
     kinds = _choose(dice, dice.randrange(3, 7), only)
     moments = sorted(dice.uniform(0.1, span * 1.1) for _ in kinds)
     strikes = tuple(
@@ -91,8 +97,8 @@ def make_plan(seed: int, *, people: int = 0, only: Sequence[str] = ()) -> Plan:
         seed=seed,
         people=count,
         mailouts=mailouts,
-        rate=rate,
-        latency_ms=dice.choice((0.0, 20.0, 60.0, 150.0)),
+        rate=float(rate),
+        latency_ms=float(latency),
         pilot_size=dice.choice((0, 0, 0, 300)),
         leavers=dice.randrange(20, 80),
         strikes=strikes,

@@ -25,7 +25,7 @@ BEHAVIOUR = {
     "bounce_rate": 0.01,
     "soft_bounce_rate": 0.01,
     "delay_rate": 0.01,
-    "open_rate": 0.05,
+    "open_rate": 0.03,
     "click_rate": 0.01,
     "unsubscribe_rate": 0.003,
     "spread_seconds": 2.0,
@@ -66,6 +66,7 @@ def run_round(installation: Installation, plan: Plan, *, follow: bool = False) -
         said.append(f"{type(error).__name__}: {error}")
         scene.timeline.note(said[-1])
     attacks.heal()
+    localses.wait_until_up(seconds=30)
     verdict = judge(scene, armed_at_kills=attacks.armed_at_kills, has_disturbed_calls=attacks.has_disturbed_calls)
     verdict.reasons[:0] = said
     return Round(plan, scene.timeline, verdict, scene.timeline.seconds, finished_after)

@@ -28,14 +28,13 @@ from subscribers.models import Domain, List, Subscriber, Subscription, Subscript
 from subscribers.services import consent
 from subscribers.services.suppressing import suppress_by_hand
 from tests.crash.installation import Installation, insist
-from tests.crash.plan import Plan
+from tests.crash.plan import CALLS_IN_FLIGHT, Plan
 from tests.crash.timeline import Timeline
 
 Result = TypeVar("Result")
 
 DATABASE_TROUBLE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 LEAVES_WITHIN_SECONDS = 7.0
-CALLS_IN_FLIGHT = 4
 PRESSES = 4  # threads that press send at once
 
 
@@ -203,7 +202,7 @@ def make_scene(installation: Installation, plan: Plan, timeline: Timeline) -> Sc
         sender_email="news@crash.example",
     )
     account = set_up_local_account(organization=organization)
-    account.calls_in_flight = CALLS_IN_FLIGHT
+    account.calls_in_flight = CALLS_IN_FLIGHT // 2
     account.pilot_threshold = plan.pilot_size or 2**31 - 1
     account.pilot_size = plan.pilot_size or 1000
     account.pilot_wait_seconds = 2
