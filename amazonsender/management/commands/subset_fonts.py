@@ -43,7 +43,7 @@ def words_of_the_admin() -> set[str]:
 class Command(BaseCommand):
     help = (
         "Cut the admin's fonts to the letters and icons in use and write them to static/. Run after adding an icon; "
-        "needs the packages fonttools and brotli, which the product itself doesn't. "
+        "needs fonttools and brotli, which are among the development requirements. "
         "Exit code 0: written; 1: a package is missing."
     )
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             self.subset, self.ttlib = import_module("fontTools.subset"), import_module("fontTools.ttLib")
             import_module("brotli")
         except ImportError:
-            raise CommandError("pip install fonttools brotli, then try again.") from None
+            raise CommandError("fonttools and brotli are missing: python3 run.py setup --dev installs them.") from None
         logging.getLogger("fontTools").setLevel(logging.WARNING)
         target = Path(settings.BASE_DIR) / "static"
         for weight in WEIGHTS:
