@@ -17,7 +17,8 @@ from amazonsender.core.errors import DomainError
 from campaigns.admin.editing import access_campaign, fresh_look, render_step
 from campaigns.admin.figures import audience_account
 from campaigns.admin.problems import STEP_OF_BLOCKER, describe_problems
-from campaigns.admin.wording import duration_words, exact_words, number, when_words
+from campaigns.admin.turns import turns_of
+from campaigns.admin.wording import city_of, duration_words, exact_words, number, planned_words, when_words
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.history import last_test
 from campaigns.selectors.timing import free_quota, sending_seconds
@@ -107,7 +108,7 @@ def _confirm(request: HttpRequest, campaign: Campaign) -> HttpResponse:
     try:
         if campaign.scheduled_at and request.POST.get("act") == "schedule":
             schedule_campaign(campaign=campaign, revision=revision, actor=user_of(request), people=people)
-            messages.success(request, _("Scheduled for %(time)s.") % {"time": when_words(campaign.scheduled_at)})
+            messages.success(request, _("Scheduled for %(time)s.") % {"time": planned_words(campaign)})
             return redirect("admin:campaign_review", pk=campaign.pk)
         mailout = launch_campaign(campaign=campaign, revision=revision, actor=user_of(request), people=people)
     except (DomainError, CompileError) as error:
@@ -121,6 +122,7 @@ def _confirm(request: HttpRequest, campaign: Campaign) -> HttpResponse:
 def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "", status: int = 200) -> HttpResponse:
     review = review_campaign(campaign)
     seconds = sending_seconds(review.count.eligible, review.account)
+    turns = turns_of(campaign)
 
     def link(reason: ExclusionReason) -> str:
         return f"{reverse('admin:campaign_left_out', args=[campaign.pk])}?reason={int(reason)}"
@@ -141,6 +143,10 @@ def _render_review(request: HttpRequest, campaign: Campaign, *, refusal: str = "
         to=", ".join(campaign.lists.order_by("name").values_list("name", flat=True)),
         without=", ".join(campaign.excluded_lists.order_by("name").values_list("name", flat=True)),
         starts_words=when_words(campaign.scheduled_at),
+        turns=turns,
+        # Who is scheduled already starts when that was counted; who is not, as counted now.
+        until_words=when_words(campaign.starts_at or (turns.first_at if turns else campaign.scheduled_at)),
+        city=city_of(campaign.organization.time_zone),
         starts_exact=exact_words(campaign.scheduled_at) if campaign.scheduled_at else "",
         is_past=campaign.scheduled_at is not None and campaign.scheduled_at <= timezone.now(),
         duration=duration_words(seconds) if seconds else "",

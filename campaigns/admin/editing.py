@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from amazonsender.core.errors import Conflict, InvalidInput
 from campaigns.admin.forms import WHEN_INPUTS
-from campaigns.admin.wording import kilobytes, number, when_words
+from campaigns.admin.wording import kilobytes, number, planned_words
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.states import state_of
 from campaigns.services.compose import save_campaign
@@ -219,7 +219,7 @@ def _checks_summary(look: Look) -> str:
 
 
 def _when_summary(campaign: Campaign) -> str:
-    return when_words(campaign.scheduled_at) or _("Right after you confirm")
+    return planned_words(campaign) or _("Right after you confirm")
 
 
 def _revision(request: HttpRequest) -> int:
@@ -234,5 +234,5 @@ def _only_changed(request: HttpRequest, changes: Changes) -> Changes:
     names = request.POST.getlist("changed")
     if not names:
         return changes
-    touched = {WHEN_INPUTS.get(name, name) for name in names}
+    touched = {field for name in names for field in WHEN_INPUTS.get(name, (name,))}
     return cast(Changes, {name: value for name, value in changes.items() if name in touched})

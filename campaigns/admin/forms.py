@@ -50,7 +50,7 @@ class NameForm(forms.Form):
 
 
 class WhenForm(forms.Form):
-    when = forms.ChoiceField(choices=[("now", ""), ("at", "")])
+    when = forms.ChoiceField(choices=[("now", ""), ("at", ""), ("local", "")])
     day = forms.DateField(required=False)
     time = forms.TimeField(required=False)
     cutoff = forms.BooleanField(required=False)
@@ -64,14 +64,14 @@ class PaceForm(forms.Form):
     per = forms.ChoiceField(choices=[(name, "") for name in SECONDS_PER], required=False)
 
 
-# Which field of the campaign an input of the step When stands for.
+# Which fields of the campaign an input of the step When stands for.
 WHEN_INPUTS = {
-    "when": "scheduled_at",
-    "day": "scheduled_at",
-    "time": "scheduled_at",
-    "cutoff": "not_after",
-    "cutoff_day": "not_after",
-    "cutoff_time": "not_after",
+    "when": ("scheduled_at", "is_by_local_time"),
+    "day": ("scheduled_at",),
+    "time": ("scheduled_at",),
+    "cutoff": ("not_after",),
+    "cutoff_day": ("not_after",),
+    "cutoff_time": ("not_after",),
 }
 
 
@@ -113,11 +113,15 @@ def read_when(data: QueryDict, zone: zoneinfo.ZoneInfo) -> tuple[Changes, list[s
     """Read the step When; also what has to be said about a clock change."""
     values = cleaned(WhenForm(data))
     start = cut = None
-    if values["when"] == "at":
+    if values["when"] != "now":
         start = _moment(values["day"], values["time"], zone)
     if values["cutoff"]:
         cut = _moment(values["cutoff_day"], values["cutoff_time"], zone)
-    changes: Changes = {"scheduled_at": start.at if start else None, "not_after": cut.at if cut else None}
+    changes: Changes = {
+        "scheduled_at": start.at if start else None,
+        "is_by_local_time": values["when"] == "local",
+        "not_after": cut.at if cut else None,
+    }
     return changes, [moment.note for moment in (start, cut) if moment and moment.note]
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from campaigns.admin.live import headline, lead, share_done
-from campaigns.admin.wording import number, when_words
+from campaigns.admin.wording import number, planned_words, when_words
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.home import (
     MOST_NEEDS,
@@ -69,7 +69,7 @@ def home(request: HttpRequest) -> HttpResponse:
         needs=needs[:MOST_NEEDS],
         more_needs=max(0, len(needs) - MOST_NEEDS),
         sending=[(c, p, headline(p), lead(c.mailout, p), share_done(p)) for c, p in sending if c.mailout is not None],
-        coming=[(campaign, when_words(campaign.scheduled_at)) for campaign in coming],
+        coming=[(campaign, planned_words(campaign)) for campaign in coming],
         last=[
             (row, when_words(row.campaign.mailout.frozen_at)) for row in last_rows(organization) if row.campaign.mailout
         ],

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from amazonsender.core.errors import DomainError
 from campaigns.admin.editing import access_campaign
-from campaigns.admin.wording import when_words
+from campaigns.admin.wording import planned_words, when_words
 from campaigns.models import Campaign, CampaignState, ContentFormat, Template
 from campaigns.selectors.listing import Row, count_by_state, list_campaigns
 from campaigns.services.compose import (
@@ -86,7 +86,7 @@ def moment_of(row: Row) -> str:
     if mailout is not None:
         return when_words(mailout.frozen_at)
     if campaign.scheduled_at:
-        return when_words(campaign.scheduled_at)
+        return planned_words(campaign)
     return _("edited %(when)s") % {"when": when_words(campaign.updated_at)}
 
 

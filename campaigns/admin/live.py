@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -92,17 +93,26 @@ def lead(mailout: Mailout, progress: Progress) -> str:
     if not progress.waiting:
         return _("Everybody was tried; the last answers are coming in.")
     seconds = seconds_left(mailout, progress)
-    if seconds:
-        return _("About %(time)s left.") % {"time": duration_words(seconds)}
-    return _("Starting.")
+    soon = _("About %(time)s left.") % {"time": duration_words(seconds)} if seconds else ""
+    if progress.not_due and progress.next_due_at:
+        return f"{soon} {_later_words(progress.not_due, progress.next_due_at)}".strip()
+    return soon or _("Starting.")
+
+
+def _later_words(people: int, next_at: datetime.datetime) -> str:
+    return ngettext(
+        "%(n)s person gets it by their own clock: %(when)s.",
+        "%(n)s people get it by their own clocks, the next of them %(when)s.",
+        people,
+    ) % {"n": number(people), "when": when_words(next_at)}
 
 
 def seconds_left(mailout: Mailout, progress: Progress) -> float:
-    """How long still, never less than the mailout's own pace takes; 0 when nobody can say yet.
+    """How long still until those who are due have it, never less than the mailout's own pace takes; 0 when nobody can say yet.
 
     A pace of some people an hour leaves the last seconds empty, which is no sign of a standstill.
     """
-    paced = progress.waiting / mailout.rate_limit if mailout.rate_limit else 0.0
+    paced = (progress.waiting - progress.not_due) / mailout.rate_limit if mailout.rate_limit else 0.0
     return max(progress.seconds_left or 0.0, paced)
 
 

@@ -17,6 +17,7 @@ from campaigns.admin.figures import audience_account
 from campaigns.admin.forms import read_audience, read_content, read_sender, read_when
 from campaigns.admin.preview import preview_context
 from campaigns.admin.problems import describe_problems
+from campaigns.admin.turns import turns_of
 from campaigns.admin.wording import city_of
 from campaigns.models import Campaign, ContentFormat, Template
 from campaigns.selectors.accounts import account_of, accounts_of, identities_of, is_sender_verified
@@ -130,7 +131,7 @@ def sender(request: HttpRequest, pk: int) -> HttpResponse:
     "campaigns/<int:pk>/when/", name="campaign_when", permission="campaign:view", post_permission="campaign:edit"
 )
 def when(request: HttpRequest, pk: int) -> HttpResponse:
-    """Now or at a time, and until when."""
+    """Now, at a time, or at that time wherever each person lives; and until when."""
     zone = organization_of(request).zone
 
     def read(data: QueryDict) -> Saved:
@@ -140,14 +141,16 @@ def when(request: HttpRequest, pk: int) -> HttpResponse:
     def context(campaign: Campaign) -> dict[str, Any]:
         count = count_audience(organization=campaign.organization, audience=audience_of(campaign))
         account = account_of(campaign)
-        seconds = sending_seconds(count.eligible, account)
-        starts = campaign.scheduled_at or timezone.now()
+        turns = turns_of(campaign)
+        seconds = sending_seconds(turns.last_people if turns else count.eligible, account)
+        starts = turns.first_at if turns else campaign.scheduled_at or timezone.now()
         return {
             "city": city_of(campaign.organization.time_zone),
             "today": timezone.localdate(),
             "people": count.eligible,
             "starts": starts,
-            "ends": starts + datetime.timedelta(seconds=seconds) if seconds else None,
+            "turns": turns,
+            "ends": (turns.last_at if turns else starts) + datetime.timedelta(seconds=seconds) if seconds else None,
             "account": account,
             "is_past": campaign.scheduled_at is not None and campaign.scheduled_at <= timezone.now(),
         }

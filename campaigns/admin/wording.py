@@ -9,6 +9,8 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from campaigns.models import Campaign
+
 
 def number(value: float) -> str:
     """48213 → 48,213."""
@@ -30,6 +32,12 @@ def when_words(at: datetime.datetime | None, now: datetime.datetime | None = Non
         return _("yesterday, %(time)s") % {"time": hour}
     day = date_format(local, _("j M")) if local.year == today.year else date_format(local, _("j M Y"))
     return day if days < -1 else f"{date_format(local, 'D')} {day}, {hour}"
+
+
+def planned_words(campaign: Campaign) -> str:
+    """When a campaign is to reach people: "tomorrow, 09:00", perhaps "by each one’s clock"."""
+    when = when_words(campaign.scheduled_at)
+    return _("%(when)s by each one’s clock") % {"when": when} if when and campaign.is_by_local_time else when
 
 
 def exact_words(at: datetime.datetime) -> str:

@@ -58,6 +58,10 @@ class Campaign(models.Model):
     lists = models.ManyToManyField(List, blank=True, related_name="+", verbose_name=_("lists"))
     excluded_lists = models.ManyToManyField(List, blank=True, related_name="+", verbose_name=_("but not to"))
     scheduled_at = models.DateTimeField(_("scheduled for"), null=True, blank=True)
+    # Each person gets it when their own clocks show what the organization's show at scheduled_at.
+    is_by_local_time = models.BooleanField(default=False)
+    # Of a scheduled one: when it is launched, which is scheduled_at or the turn of the first time zone.
+    starts_at = models.DateTimeField(null=True)
     not_after = models.DateTimeField(_("not after"), null=True, blank=True)
     # What the person who scheduled it saw: {"list_ids", "excluded_list_ids", "people"}. A list deleted since then
     # must not widen the audience silently.
@@ -77,7 +81,7 @@ class Campaign(models.Model):
         verbose_name_plural = _("campaigns")
         indexes = [
             models.Index(fields=["organization", "-id"], name="campaign_newest"),
-            models.Index(fields=["scheduled_at"], name="campaign_due", condition=models.Q(state="scheduled")),
+            models.Index(fields=["starts_at"], name="campaign_starting", condition=models.Q(state="scheduled")),
         ]
 
     def __str__(self) -> str:

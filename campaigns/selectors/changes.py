@@ -26,6 +26,7 @@ def field_labels(names: Iterable[str]) -> str:
         "excluded_list_ids": _("the audience"),
         "scheduled_at": _("the time"),
         "not_after": _("the time"),
+        "is_by_local_time": _("the time"),
     }
     return ", ".join(dict.fromkeys(labels[name] for name in names if name in labels))
 

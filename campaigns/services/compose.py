@@ -14,6 +14,7 @@ from campaigns.models import Campaign, CampaignRevision, CampaignState, ContentF
 from campaigns.selectors.accounts import accounts_of
 from campaigns.selectors.changes import changes_since, describe_changes
 from campaigns.services.field_values import (
+    FLAG_FIELDS,
     LIST_FIELDS,
     PLAIN_FIELDS,
     REFERENCE_FIELDS,
@@ -122,7 +123,9 @@ def archive_campaign(*, campaign: Campaign, actor: User | None) -> Campaign:
 
 def snapshot(campaign: Campaign) -> dict[str, Any]:
     """The values of all fields as JSON can hold them."""
-    values: dict[str, Any] = {name: getattr(campaign, name) for name in (*PLAIN_FIELDS, *REFERENCE_FIELDS)}
+    values: dict[str, Any] = {
+        name: getattr(campaign, name) for name in (*PLAIN_FIELDS, *REFERENCE_FIELDS, *FLAG_FIELDS)
+    }
     values |= {name: _plain(getattr(campaign, name)) for name in TIME_FIELDS}
     values["list_ids"] = sorted(campaign.lists.values_list("pk", flat=True))
     values["excluded_list_ids"] = sorted(campaign.excluded_lists.values_list("pk", flat=True))

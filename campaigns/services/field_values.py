@@ -21,9 +21,10 @@ BODY_LIMIT_BYTES = 1_000_000
 PLAIN_FIELDS = ("name", "format", "body", "subject", "preheader", "sender_name", "sender_email", "reply_to")
 REFERENCE_FIELDS = ("template_id", "account_id")
 TIME_FIELDS = ("scheduled_at", "not_after")
+FLAG_FIELDS = ("is_by_local_time",)
 LIST_FIELDS = ("list_ids", "excluded_list_ids")
 LENGTHS = {"name": 200, "subject": 400, "preheader": 300, "sender_name": 120, "sender_email": 320, "reply_to": 320}
-FIELDS = (*PLAIN_FIELDS, *REFERENCE_FIELDS, *TIME_FIELDS, *LIST_FIELDS)
+FIELDS = (*PLAIN_FIELDS, *REFERENCE_FIELDS, *TIME_FIELDS, *FLAG_FIELDS, *LIST_FIELDS)
 
 
 class Changes(TypedDict, total=False):
@@ -41,6 +42,7 @@ class Changes(TypedDict, total=False):
     account_id: int | None
     scheduled_at: datetime.datetime | None
     not_after: datetime.datetime | None
+    is_by_local_time: bool
     list_ids: list[int]
     excluded_list_ids: list[int]
 

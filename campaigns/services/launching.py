@@ -10,11 +10,12 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from amazonsender.core.errors import Conflict, DomainError
+from amazonsender.core.errors import Conflict, DomainError, InvalidInput
 from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.changes import changes_since, describe_changes
 from campaigns.selectors.content import compose_email
 from campaigns.services.dry_run import run_dry
+from campaigns.services.local_times import wall_time
 from campaigns.services.reviewing import Review, audience_of, review_campaign
 from delivery.compiling.headers import mailbox
 from delivery.models import Mailout
@@ -62,7 +63,11 @@ def launch_campaign(
     states = (CampaignState.SCHEDULED,) if from_schedule else STARTABLE
     with transaction.atomic():
         claimed = Campaign.objects.filter(pk=campaign.pk, revision=revision, state__in=states, mailout=None)
-        if claimed.update(state=CampaignState.SENDING, state_detail="", updated_by=actor) == 0:
+        by_local_time = campaign.is_by_local_time and from_schedule  # whoever sends it now, sends it to all at once
+        moved = claimed.update(
+            state=CampaignState.SENDING, state_detail="", is_by_local_time=by_local_time, updated_by=actor
+        )
+        if moved == 0:
             return _same_or_conflict(campaign, revision)
         require_same_people(campaign, review=ready, people=people)
         mailout = launch_mailout(
@@ -77,6 +82,7 @@ def launch_campaign(
             list_label=list_label(campaign),
             created_by=actor,
             not_after=campaign.not_after,
+            local_time=local_time_of(campaign) if by_local_time else None,
         )
         Campaign.objects.filter(pk=campaign.pk).update(mailout=mailout)
         record(
@@ -122,6 +128,13 @@ def list_label(campaign: Campaign) -> str:
     """The phrase of List-Id: the list when there is one, else the organization."""
     names = list(campaign.lists.values_list("name", flat=True)[:2])
     return names[0] if len(names) == 1 else campaign.organization.name
+
+
+def local_time_of(campaign: Campaign) -> datetime.datetime:
+    """What everybody's own clocks show when they are due: the wall-clock time at which it was scheduled."""
+    if campaign.scheduled_at is None:
+        raise InvalidInput(_("Choose a time in the future."))
+    return wall_time(campaign.scheduled_at, campaign.organization.zone)
 
 
 def confirmation_of(campaign: Campaign, *, people: int | None) -> dict[str, object]:

@@ -38,3 +38,8 @@ def resolve_local(day: datetime.date, time: datetime.time, zone: zoneinfo.ZoneIn
         said = {"time": wall.strftime("%H:%M"), "day": date_format(day, _("j F"))}
         return LocalMoment(first, _("%(time)s comes twice on %(day)s; the first is meant.") % said)
     return LocalMoment(first)
+
+
+def wall_time(at: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
+    """What the clocks of the zone show at a moment, without a zone."""
+    return at.astimezone(zone).replace(tzinfo=None)

@@ -121,7 +121,7 @@ def test_one_broken_campaign_does_not_hold_up_the_others(
 ) -> None:
     second = world.make_campaign(acme, scheduled.account, newsletter)  # type: ignore[arg-type]
     Campaign.objects.filter(pk=second.pk).update(
-        name="Broken", state=CampaignState.SCHEDULED, scheduled_at=EIGHT - datetime.timedelta(minutes=1)
+        name="Broken", state=CampaignState.SCHEDULED, starts_at=EIGHT - datetime.timedelta(minutes=1)
     )
     from campaigns.services.launching import launch_campaign as launch
 
@@ -211,7 +211,7 @@ def test_eight_schedulers_at_once_launch_each_campaign_once() -> None:
     account = world.make_account(cast.acme)
     for _ in range(3):
         made = world.make_campaign(cast.acme, account, newsletter, actor=cast.alice)
-        Campaign.objects.filter(pk=made.pk).update(state=CampaignState.SCHEDULED, scheduled_at=EIGHT)
+        Campaign.objects.filter(pk=made.pk).update(state=CampaignState.SCHEDULED, scheduled_at=EIGHT, starts_at=EIGHT)
 
     results = in_threads(8, lambda: launch_due_campaigns(now=EIGHT))
 
