@@ -8,11 +8,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from amazonsender.core.errors import DomainError
 from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitForm, LocalAccountForm
+from delivery.admin.account_points import WAYS_ON, points_of
 from delivery.models import ParkReason, SendingAccount
 from delivery.providers.base import ProviderError
 from delivery.selectors.mailouts import own_accounts, pace_of
@@ -27,22 +27,6 @@ from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
 from organizations.services.audit import record
-
-# What a parked account needs, in a sentence a person can act on.
-WAYS_ON = {
-    ParkReason.QUOTA: gettext_lazy("It goes on by itself when the day has room again."),
-    ParkReason.PAUSED: gettext_lazy("Look into your Amazon SES console: sending is switched off there."),
-    ParkReason.SUSPENDED: gettext_lazy("Amazon shut the account down. Answer the case in your AWS support centre."),
-    ParkReason.REVIEW: gettext_lazy(
-        "Amazon is looking at your bounces and complaints. Answer its message, then check again."
-    ),
-    ParkReason.SENDER: gettext_lazy("Verify the sender at Amazon, then check again."),
-    ParkReason.MISCONFIGURED: gettext_lazy("Check the credentials, the region and the configuration set."),
-    ParkReason.OUTAGE: gettext_lazy("We try again by ourselves, one email at a time, until Amazon answers."),
-    ParkReason.HOME: gettext_lazy(
-        "Run “manage.py confirm_home” on the server when this is the database that may send."
-    ),
-}
 
 
 class SenderForm(forms.Form):
@@ -132,6 +116,8 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
     pace = pace_of(account)
     parked = ParkReason(pace.parked_reason) if pace and pace.parked_reason else None
     used = max(account.sent_last_24_hours, pace.day_used if pace else 0)
+    identities = list(account.identities.order_by("-is_verified", "identity"))
+    points = points_of(account, identities, parked)
     return render_page(
         request,
         "delivery/account.html",
@@ -143,7 +129,11 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         used=used,
         is_unlimited=account.max_24_hour_send < 0,
         used_share=min(100, round(100 * used / account.max_24_hour_send, 1)) if account.max_24_hour_send > 0 else 0,
-        identities=account.identities.order_by("-is_verified", "identity"),
+        allowed_rate=account.max_send_rate * pace.factor if pace else account.max_send_rate,
+        is_slowed=pace is not None and pace.factor < 1,
+        identities=identities,
+        points=points,
+        to_mend=sum(point.tone != "ok" for point in points),
         may_edit=allowed(request, "account:edit"),
         may_set_up_local=account.is_local and bool(settings.LOCALSES_URL),
         public_url=settings.PUBLIC_URL,
