@@ -6,7 +6,7 @@ import time
 
 from celery import shared_task
 
-from amazonsender.core.enqueue import enqueue
+from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS, enqueue
 from delivery.services.events.processing import BATCH
 from delivery.services.events.processing import process_inbox as process_batch
 
@@ -14,7 +14,7 @@ SLICE_SECONDS = 8.0
 WAKE_SECONDS = 0.25
 
 
-@shared_task(name="delivery.tasks.process_inbox", ignore_result=True, expires=5)
+@shared_task(name="delivery.tasks.process_inbox", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
 def process_inbox() -> int:
     """Empty the inbox for some seconds; return how many messages were processed."""
     started = time.monotonic()
@@ -25,7 +25,7 @@ def process_inbox() -> int:
         if taken < BATCH:
             return done
         if time.monotonic() - started > SLICE_SECONDS:
-            enqueue(process_inbox, expires=5)
+            enqueue(process_inbox, expires=WAKE_EXPIRES_SECONDS)
             return done
 
 
@@ -39,7 +39,7 @@ class _Alarm:
         now = time.monotonic()
         if now >= self._rings_at:
             self._rings_at = now + WAKE_SECONDS
-            enqueue(process_inbox, countdown=WAKE_SECONDS, expires=5)
+            enqueue(process_inbox, countdown=WAKE_SECONDS, expires=WAKE_EXPIRES_SECONDS)
 
 
 _alarm = _Alarm()

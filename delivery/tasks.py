@@ -14,6 +14,7 @@ from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
+from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS
 from delivery.engine import home, process, ticking
 from delivery.engine.database import open_connection
 from delivery.models import SendingAccount
@@ -38,7 +39,7 @@ def run_slice() -> None:
         wake_engine()
 
 
-@shared_task(name="delivery.tasks.tick", ignore_result=True, expires=5)
+@shared_task(name="delivery.tasks.tick", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
 def tick() -> None:
     """Every second: reap, brake, finish, wake."""
     with open_connection() as connection:
@@ -48,7 +49,7 @@ def tick() -> None:
             wake_engine()
 
 
-@shared_task(name="delivery.tasks.housekeep", ignore_result=True, expires=50)
+@shared_task(name="delivery.tasks.housekeep", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
 def housekeep() -> None:
     """Every minute: the day's window, the accounts' health, partitions ahead of time, calls nobody asks for any more."""
     ensure_partitions(at=timezone.now())

@@ -9,6 +9,9 @@ from celery import Task, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+# Wake-ups that nobody took for so long are dropped, or a worker that was away for a day would find a day of them. Whoever
+# takes one compares with his own clock, so this is how far clocks may be apart, and as far as Amazon's signatures allow.
+WAKE_EXPIRES_SECONDS = 300.0
 NEVER_SECONDS = 86_400.0  # a wake-up that waited for a day has been replaced by the tick long ago
 
 logger = structlog.get_logger(__name__)

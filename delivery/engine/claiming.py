@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
 
 from delivery.engine.database import Connection
 from delivery.models import Lane
@@ -35,6 +36,12 @@ class Batch:
     not_after: datetime | None
     sample_of: int  # subscriber whose data a test send shows, 0: none
     rate_limit: float | None
+    claimed_at: datetime  # by the database's clock
+    _claimed: float = field(default_factory=monotonic)
+
+    def now(self) -> datetime:
+        """The time by the database's clock, never later than it is. Clocks of machines may be minutes apart."""
+        return self.claimed_at + timedelta(seconds=monotonic() - self._claimed)
 
     @property
     def is_exhausted(self) -> bool:
@@ -71,7 +78,8 @@ WITH next AS (
     ON CONFLICT (account_id, lane, organization_id) DO UPDATE SET vtime = t.vtime + EXCLUDED.vtime / t.weight
 )
 SELECT c.id, c.mailout_id, c.account_id, c.organization_id, c.lane, c.email_no, c.lo, c.hi, c.members, c.attempt, c.call_size,
-       c.armed_to, c.claim, m.is_dry_run, m.frozen_at, m.not_after, COALESCE(m.preview_subscriber_id, 0), m.rate_limit
+       c.armed_to, c.claim, m.is_dry_run, m.frozen_at, m.not_after, COALESCE(m.preview_subscriber_id, 0), m.rate_limit,
+       clock_timestamp()
   FROM claimed c JOIN delivery_mailout m ON m.id = c.mailout_id
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from queue import SimpleQueue
 from time import monotonic
 
@@ -176,16 +175,16 @@ class AccountRunner:
         if batch is None:
             self._wake_at = now + 0.2
             return None
-        if batch.not_after is not None and datetime.now(UTC) >= batch.not_after:
+        if batch.not_after is not None and batch.now() >= batch.not_after:
             # Nobody of it is sent to, so it waits neither for a rate nor for an account that is parked.
-            late = read_people(connection, batch, LARGEST_READ, now=datetime.now(UTC))
+            late = read_people(connection, batch, LARGEST_READ, now=batch.now())
             return ArmPlan(batch, late.upto, excluded=late.excluded)
         grant = self._take_grant(connection, batch, room)
         if grant is None:
             return None
         size = min(grant.entries_per_call, batch.call_size or grant.entries_per_call)
         count = min(room * size, grant.left, LARGEST_READ)
-        checked_at = datetime.now(UTC)
+        checked_at = batch.now()
         reading = read_people(connection, batch, count, now=checked_at)
         try:
             email = self._emails.get(connection, batch.mailout_id, batch.email_no)

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
-from amazonsender.core.enqueue import enqueue
+from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS, enqueue
 from amazonsender.core.errors import DomainError, InvalidInput
 from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
 from delivery.selectors.audience import Audience
@@ -33,7 +33,6 @@ __all__ = ["Audience", "NothingToSend", "launch_mailout", "wake_engine"]
 logger = structlog.get_logger(__name__)
 
 BATCH_SIZE = 1000
-WAKE_EXPIRES_SECONDS = 5
 ANALYZE_FROM = 50_000  # candidates; statistics that know of the mailout help retries of scattered people
 
 

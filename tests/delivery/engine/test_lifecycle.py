@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import monotonic, sleep
 
 import pytest
+import time_machine
 from django.db import connections
 from django.utils import timezone
 
@@ -261,6 +262,24 @@ def test_what_is_due_after_the_cut_off_is_left_out_as_too_late(world: World, raw
     assert world.provider.handed_over == {}
     assert mailout_account(mailout).reasons == {ExclusionReason.TOO_LATE: 70}
     assert mailout_progress(mailout).state == MailoutState.FINISHED
+
+
+@pytest.mark.parametrize("apart", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_cut_off_holds_by_the_databases_clock_whatever_the_workers_says(
+    world: World, raw: Connection, apart: timedelta
+) -> None:
+    world.add_people(3)
+    now = timezone.now()
+    in_time = world.launch("in time", not_after=now + timedelta(minutes=30))
+    too_late = world.launch("too late", not_after=now)
+
+    with time_machine.travel(now + apart, tick=True):
+        world.run(seconds=2)
+
+    assert mailout_progress(in_time).sent == 3
+    assert mailout_account(too_late).reasons == {ExclusionReason.TOO_LATE: 3}
+    checked, armed = raw.execute("SELECT checked_at, armed_at FROM delivery_send_call").fetchone() or (now, now)
+    assert now < checked < armed < timezone.now()
 
 
 def test_who_is_too_late_does_not_wait_for_a_parked_account(world: World, raw: Connection) -> None:

@@ -4,6 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS
 from delivery import event_tasks
 
 
@@ -24,7 +25,7 @@ def test_after_its_slice_the_task_hands_over_to_the_next(monkeypatch: pytest.Mon
     monkeypatch.setattr(event_tasks, "enqueue", enqueue)
 
     assert event_tasks.process_inbox() == 1000
-    enqueue.assert_called_once_with(event_tasks.process_inbox, expires=5)
+    enqueue.assert_called_once_with(event_tasks.process_inbox, expires=WAKE_EXPIRES_SECONDS)
 
 
 def test_many_messages_ring_once_per_quarter_second_and_always_after_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,4 +49,4 @@ def test_storing_a_message_wakes_the_processor(monkeypatch: pytest.MonkeyPatch) 
 
     event_tasks.wake_processor()
 
-    enqueue.assert_called_once_with(event_tasks.process_inbox, countdown=0.25, expires=5)
+    enqueue.assert_called_once_with(event_tasks.process_inbox, countdown=0.25, expires=WAKE_EXPIRES_SECONDS)
