@@ -100,7 +100,7 @@ def _arm_statement(plan: ArmPlan) -> Statement:
 
 
 class Committed(NamedTuple):
-    """armed: the plan's calls may go out. late: finished calls that were no longer armed (the reaper was faster)."""
+    """armed: the plan's calls may go out. late: finished calls that may have been given up by the reaper before."""
 
     armed: bool
     late: list[Call]
@@ -131,9 +131,9 @@ def settle_and_arm(connection: Connection, finished: list[Call], plan: ArmPlan |
             late = [
                 call
                 for group, cursor in zip(groups, cursors, strict=True)
-                if group.calls and cursor.fetchone() != (len(group.calls),)
+                if group.not_sent or (group.calls and cursor.fetchone() != (len(group.calls),))
                 for call in finished
-                if call.batch.id == group.batch.id and call.result is not None
+                if call.batch.id == group.batch.id
             ]
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if (

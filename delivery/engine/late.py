@@ -15,7 +15,7 @@ from delivery.engine.calls import Call
 from delivery.engine.claiming import Batch
 from delivery.engine.database import Connection, message_table
 from delivery.engine.settling import people_params
-from delivery.models import MessageState
+from delivery.models import CallState, MessageState
 from delivery.providers.base import EntryResult, Outcome
 from delivery.services.events.arrays import register
 from delivery.services.events.ledger import Move, distrust_statistics, move_counters
@@ -24,7 +24,8 @@ DEADLOCK_RETRIES = 5
 
 Entries = dict[int, EntryResult]  # by n
 
-_CLOSE = "UPDATE delivery_send_call SET state = 1, settled_at = clock_timestamp() WHERE id = %s AND state = 2"
+_CLOSE = "UPDATE delivery_send_call SET state = %s, settled_at = clock_timestamp() WHERE id = %s AND state = 2"
+_NOT_SENT = EntryResult(Outcome.RETRY, "", "not sent: the worker stood still, and the call was too old to go out")
 
 # An index scan locks in ascending order; the sort says so. Who has a provider id is known to be sent.
 _LOCK = """
@@ -65,7 +66,9 @@ class _Person(NamedTuple):
 def settle_late(connection: Connection, calls: list[Call]) -> None:
     """Apply results to calls that were given up meanwhile. Does nothing for calls that are settled already."""
     for call in calls:
-        if call.result is not None and len(call.result.entries) == len(call.people):
+        if call.result is None:  # never handed over: who became unknown meanwhile got nothing, and may be sent to
+            _settle_patiently(connection, call, dict.fromkeys(call.people, _NOT_SENT))
+        elif len(call.result.entries) == len(call.people):
             _settle_patiently(connection, call, dict(zip(call.people, call.result.entries, strict=True)))
 
 
@@ -84,7 +87,8 @@ def _settle_patiently(connection: Connection, call: Call, entries: Entries) -> N
 
 def _settle(connection: Connection, call: Call, entries: Entries) -> None:
     """Locks as everywhere: the call, messages by n, the mailout, batches."""
-    if connection.execute(_CLOSE, [call.id]).rowcount != 1:
+    closed = CallState.NOT_SENT if call.result is None else CallState.SETTLED
+    if connection.execute(_CLOSE, [closed.value, call.id]).rowcount != 1:
         return
     cursor = connection.cursor()
     register(cursor)

@@ -188,6 +188,33 @@ def test_a_process_that_stood_still_behind_the_commit_finds_its_calls_too_old(
     assert world.provider.handed_over == {}
 
 
+def test_calls_too_old_to_go_out_are_known_not_to_be_sent_also_after_the_reaper_gave_them_up(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that slept: the calls that it had armed never left, so nobody of them stays without an answer."""
+    world.add_people(120)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.gate.set()
+    monkeypatch.setattr("delivery.engine.sending.START_WITHIN_SECONDS", -1.0)
+    held.arm(raw)
+    calls = SendCall.objects.count()
+    expire_leases(raw)
+    assert reap(raw) == mailout_progress(mailout).unknown == 120
+
+    held.come_back(calls)
+    held.settle(raw)
+
+    progress = mailout_progress(mailout)
+    assert (progress.unknown, progress.waiting) == (0, 120)
+    assert set(SendCall.objects.values_list("state", flat=True)) == {CallState.NOT_SENT}
+    monkeypatch.setattr("delivery.engine.sending.START_WITHIN_SECONDS", 10.0)
+    world.run()
+    tick(raw, slots=2)
+    assert mailout_progress(mailout).sent == 120
+    assert set(world.provider.handed_over.values()) == {1}
+
+
 def test_an_expired_lease_that_its_worker_renewed_is_left_alone(world: World, raw: Connection) -> None:
     world.add_people(10)
     world.launch()
