@@ -203,6 +203,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
+FORMAT_MODULE_PATH = ["amazonsender.formats"]
 LOCALE_PATHS = [BASE_DIR / "amazonsender" / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = True

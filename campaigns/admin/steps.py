@@ -24,6 +24,7 @@ from campaigns.selectors.accounts import account_of, accounts_of, identities_of,
 from campaigns.selectors.audience import lists_with_people, sample_people
 from campaigns.selectors.timing import sending_seconds
 from campaigns.services.reviewing import audience_of, check_content
+from campaigns.templatetags.campaign_words import readable
 from delivery.models import ExclusionReason
 from delivery.selectors.audience import count_audience
 from organizations.admin.pages import admin_page
@@ -111,7 +112,7 @@ def sender(request: HttpRequest, pk: int) -> HttpResponse:
     def context(campaign: Campaign) -> dict[str, Any]:
         account = account_of(campaign)
         identities = identities_of(campaign.organization, account)
-        length = len(campaign.subject)
+        length = len(readable(campaign.subject))  # what readers get, not the Liquid
         return {
             "accounts": accounts_of(campaign.organization),
             "account": account,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -26,6 +25,7 @@ from delivery.selectors.unanswered import connection_words, unanswered_call
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of
+from organizations.templatetags.ui import moment
 from subscribers.addresses import InvalidAddress, canonical
 from subscribers.models import Subscriber
 
@@ -224,8 +224,8 @@ def described(row: MessageRow) -> tuple[str, str, str]:
     )
     for at, pill, word in facts:
         if at is not None:
-            return pill, word, timezone.localtime(at).strftime("%Y-%m-%d %H:%M")
-    note = timezone.localtime(row.sent_at).strftime("%Y-%m-%d %H:%M") if row.sent_at else ""
+            return pill, word, moment(at)
+    note = moment(row.sent_at) if row.sent_at else ""
     return PILLS[row.state], str(row.state.label), note
 
 

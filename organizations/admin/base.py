@@ -10,6 +10,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
@@ -47,6 +48,7 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
     resource: ClassVar[str]
     is_deletable: ClassVar[bool] = False
     uses_jquery: ClassVar[bool] = False
+    headline: ClassVar[str | Promise] = ""  # the sentence that the list opens with
     organization_path: ClassVar[str] = "organization"
 
     paginator = CappedPaginator

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
 from amazonsender.core.errors import Forbidden, NotFound
@@ -50,11 +51,15 @@ def admin_page(path: str, *, name: str, permission: str, post_permission: str = 
             if not allowed(request, wanted):
                 raise PermissionDenied
             try:
-                return view(request, **kwargs)
+                response = view(request, **kwargs)
             except NotFound as error:
                 raise Http404(str(error)) from None
             except Forbidden as error:
                 raise PermissionDenied(str(error)) from None
+            if isinstance(response, HttpResponseNotAllowed) and request.method == "GET":
+                # Whoever signs in again after pressing a button comes here by address: an empty page helps nobody.
+                response.content = render_to_string("405.html", request=request).encode()
+            return response
 
         PAGES.append(AdminPage(path, name, permission, checked))
         return checked

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from amazonsender.core.errors import InvalidInput
 from organizations.admin.base import OrganizationAdmin
@@ -22,6 +23,7 @@ class AttributeAdmin(OrganizationAdmin):
     resource = "subscriber"
     is_deletable = True
     uses_jquery = True  # the stock form's own scripts ask for it
+    headline = gettext_lazy("What you keep of each person.")
     list_display = ("__str__", "key", "type")
     ordering = ("id",)
     fields = ("key", "label", "type", "choices")

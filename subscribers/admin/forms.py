@@ -113,7 +113,13 @@ class SuppressionForm(PageForm):
     scope = forms.ChoiceField(
         label=_("What is stopped"), choices=SuppressionScope.choices, initial=SuppressionScope.MARKETING
     )
-    list = forms.ModelChoiceField(label=_("List"), queryset=List.objects.none(), required=False)
+    list = forms.ModelChoiceField(
+        label=_("List"),
+        queryset=List.objects.none(),
+        required=False,
+        empty_label="–",
+        help_text=_("Only where one list is stopped."),
+    )
     note = forms.CharField(label=_("Why"), max_length=300, help_text=_("Such as: asked on the phone on 3 May."))
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:

@@ -30,10 +30,11 @@ class ListAdmin(OrganizationAdmin):
     resource = "list"
     list_display = ("name", "people", "is_offered", "added")
     add_label = gettext_lazy("New list")
+    headline = gettext_lazy("What people can opt in to.")
     search_fields: ClassVar[tuple[str, ...]] = ("name__istartswith",)
     search_help_text = gettext_lazy("The start of a name")
     ordering = ("name",)
-    sortable_by: ClassVar[tuple[str, ...]] = ("name",)
+    sortable_by: ClassVar[tuple[str, ...]] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[List]:
         queryset: QuerySet[List] = super().get_queryset(request)

@@ -57,6 +57,7 @@ class SubscriberAdmin(OrganizationAdmin):
     """The list of people; a person's page and forms are our own."""
 
     resource = "subscriber"
+    headline = _("Everybody you know, and whether you may mail them.")
     list_display = ("email", "person_name", "mail_status", "added")
     list_filter = (StatusFilter, OnListFilter)
     search_fields: ClassVar[tuple[str, ...]] = ("address_key",)

@@ -43,6 +43,7 @@ class SuppressionAdmin(OrganizationAdmin):
     resource = "suppression"
     list_display = ("address_key", "reason", "what_is_stopped", "since", "until")
     add_label = gettext_lazy("Add an address")
+    headline = gettext_lazy("Who gets nothing, and why.")
     list_filter = (ReasonFilter,)
     list_select_related = ("list",)
     search_fields: ClassVar[tuple[str, ...]] = ("address_key",)

@@ -318,3 +318,12 @@ def test_an_old_version_of_a_template_is_brought_back(bob_client: Client, templa
     assert newest is not None
     assert (newest.number, newest.html) == (3, world.FRAME)
     assert "Version 3" in text(bob_client.get(change))
+
+
+def test_a_subject_is_measured_as_readers_see_it(bob_client: Client, campaign: Campaign) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(subject='Winter beans, {{ first_name | default: "dear reader" }}')
+
+    said = text(bob_client.get(page("sender", campaign)))
+
+    assert "25 characters; phones show about 41" in said
+    assert "Phones cut this subject short." not in said

@@ -189,7 +189,7 @@ def test_whether_we_may_mail_somebody_is_said_with_the_reason(acme: Organization
     assert (answer.may, answer.headline, answer.reason) == (
         True,
         "You may mail Ana.",
-        "Agreed on Nov. 20, 2026 (form).",
+        "Agreed on 20 Nov 2026 (form).",
     )
 
     suppress(organization=acme, address_key=ana.address_key, scope="marketing", reason="manual", source="", at=NOW)
@@ -198,7 +198,7 @@ def test_whether_we_may_mail_somebody_is_said_with_the_reason(acme: Organization
     ana.refresh_from_db()
     answer = mailability(ana)
     assert answer.headline == "You can't mail Ana."
-    assert answer.reason.startswith("The mailbox did not exist on Nov. 20, 2026.")
+    assert answer.reason.startswith("The mailbox did not exist on 20 Nov 2026.")
     suppress(organization=acme, address_key=ana.address_key, scope="all", reason="complaint", source="", at=NOW)
     ana.refresh_from_db()
     assert "spam" in mailability(ana).reason
