@@ -38,6 +38,8 @@ DEPLOYED = """
 from amazonsender.settings.production import *
 
 STATIC_ROOT = {static!r}
+# Squeezing the megabytes of the API's reference page takes most of a minute.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["css", "js", "map", "svg"]
 SILENCED_SYSTEM_CHECKS = ["amazonsender.E004", "amazonsender.E007"]
 CACHES["default"]["KEY_PREFIX"] = {prefix!r}
 if CELERY_BROKER_URL.startswith("redis"):
@@ -90,7 +92,7 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path, db: None) -> Iter
             stack.callback(_forget, url, prefix)
         web, localses = free_port("127.0.0.1", 0), free_port("127.0.0.1", 0)
         (tmp_path / "deployed.py").write_text(DEPLOYED.format(static=str(tmp_path / "static"), prefix=prefix))
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "COV_"))}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "COVERAGE_"))}
         environment = own | {
             "DJANGO_SETTINGS_MODULE": "deployed",
             "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}",
