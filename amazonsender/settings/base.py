@@ -253,7 +253,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "amazonsender.scheduler:Scheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"visibility_timeout": 60, "unacked_restore_throttle": 1, "unacked_restore_interval": 5}
     if CELERY_BROKER_URL.startswith("redis")

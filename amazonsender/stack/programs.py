@@ -7,7 +7,6 @@ import urllib.request
 from amazonsender.stack.child import Program
 
 PROBE_SECONDS = 1.0
-SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 
 def list_programs(*, host: str, port: int, send_processes: int, localses: bool) -> list[Program]:
@@ -22,14 +21,7 @@ def list_programs(*, host: str, port: int, send_processes: int, localses: bool) 
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
         "--workers", "1", "--blocking-threads", "4", "--no-ws", "amazonsender.wsgi:application",
     ]  # fmt: skip
-    scheduler = [
-        *celery,
-        "beat",
-        "--loglevel",
-        "INFO",
-        "--scheduler",
-        "django_celery_beat.schedulers:DatabaseScheduler",
-    ]
+    scheduler = [*celery, "beat", "--loglevel", "INFO"]
     programs = [
         Program("web", web, ends_in=2),
         Program("send", [*worker, "-Q", "send", "-c", str(send_processes), "-n", "send@%h"]),
