@@ -149,9 +149,9 @@ def _process_rows(cursor: Cursor, rows: Sequence[InboxRow]) -> None:
             origin[id(event)] = row
         events += made
     if events:
-        for event in apply_events(events):
-            logger.warning("events.destination_mismatch", mailout=event.mailout_id, n=event.n)
-            dead.append((origin[id(event)], "the destination is not the message's"))
+        for event, reason in apply_events(events):
+            logger.warning("events.foreign", mailout=event.mailout_id, n=event.n, reason=reason)
+            dead.append((origin[id(event)], reason))
     if dead:
         _bury(cursor, dead)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 from django.utils import timezone
@@ -39,22 +40,46 @@ SELECT k.place, m.address_hash, hashtext(k.address_key), s.address_key, a.addres
 """
 
 
-def find_foreign(cursor: Cursor, events: Sequence[ProviderEvent]) -> list[ProviderEvent]:
-    """Return the events whose message exists but never had the destination that they name.
+# A message is gone when its month was dropped or its organization deleted. What is left to tell a late bounce from a
+# forgery, or from what another installation with our keys sent, is the way on which it came.
+_GONE_ON_A_STRANGE_WAY = """
+SELECT k.place
+  FROM unnest(%b::int[], %b::int[], %b::int[], %b::text[]) AS k(place, mailout_id, n, topic_arn)
+ WHERE NOT EXISTS (SELECT 1 FROM delivery_message m WHERE m.mailout_id = k.mailout_id AND m.n = k.n)
+   AND NOT EXISTS (SELECT 1 FROM delivery_mailout o
+                     JOIN delivery_sendingaccount a ON a.id = o.account_id OR a.organization_id = o.organization_id
+                    WHERE o.id = k.mailout_id AND k.topic_arn = ANY(a.topic_arns))
+"""
 
-    It may be the address of today, the one that the audience was frozen with (known by its hash, also after erasure),
-    or that of a recipient who is no subscriber.
+
+class Foreign(NamedTuple):
+    """An event that must hit nobody, and why."""
+
+    event: ProviderEvent
+    reason: str
+
+
+def find_foreign(cursor: Cursor, events: Sequence[ProviderEvent]) -> list[Foreign]:
+    """Return the events that name a destination which their message never had, or a message that is gone and that came
+    neither over a topic of its mailout's account nor over one of its organization's.
+
+    The destination may be the address of today, the one that the audience was frozen with (known by its hash, also
+    after erasure), or that of a recipient who is no subscriber.
     """
-    if not events:
+    ours = [event for event in events if event.mailout_id]
+    if not ours:
         return []
-    keys = [find_key(event.address) for event in events]
-    rows = [(place, event.mailout_id, event.n, keys[place]) for place, event in enumerate(events)]
+    keys = [find_key(event.address) for event in ours]
+    rows = [(place, event.mailout_id, event.n, keys[place]) for place, event in enumerate(ours)]
     cursor.execute(_DESTINATIONS, columns("iiis", rows))
     foreign = []
     for place, frozen, hashed, subscriber_key, address in cursor:
         key = keys[place]
         if not (key and (key == subscriber_key or hashed == frozen or (address and key == find_key(address)))):
-            foreign.append(events[place])
+            foreign.append(Foreign(ours[place], "the destination is not the message's"))
+    ways = [(place, event.mailout_id, event.n, event.topic_arn) for place, event in enumerate(ours)]
+    cursor.execute(_GONE_ON_A_STRANGE_WAY, columns("iiis", ways))
+    foreign += [Foreign(ours[place], "the message is gone, and the topic is not its account's") for (place,) in cursor]
     return foreign
 
 
