@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv/bin
 # Extra arguments, e.g. make test ARGS="-k claim"
 ARGS ?=
-export HOST PORT FRESH EXIT PEOPLE
+export HOST PORT FRESH EXIT PEOPLE ROUNDS SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking
+.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -19,6 +19,9 @@ run: ## start everything without the sample campaign
 
 test: ## run the tests on services of their own (ARGS="-k name")
 	@$(PYTHON) run.py test -n 2 $(ARGS)
+
+test-crash: setup ## attack a running installation and account for every person (ROUNDS=50, SEED=7)
+	@$(VENV)/python -m tests.crash $(ARGS)
 
 setup: ## create .venv with everything for development
 	@$(PYTHON) run.py setup --dev

@@ -38,6 +38,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     options = _options()
+    seeds = options.seeds or list(range(options.seed, options.seed + options.rounds))
     signal.signal(signal.SIGTERM, _end_like_an_interrupt)
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-crash-"))
     folder.chmod(0o755)
@@ -46,7 +47,7 @@ def main() -> int:
         with Installation(folder, scale=1.0 if options.unscaled else SCALE) as installation:
             _set_up_django()
             installation.start_everything()
-            for seed in range(options.seed, options.seed + options.rounds):
+            for seed in seeds:
                 rounds.append(_play(installation, seed, options, folder))
                 if not rounds[-1].has_passed and not options.keep_going:
                     break
@@ -64,7 +65,7 @@ def main() -> int:
     failed = [one for one in rounds if not one.has_passed]
     say(
         orjson.dumps(
-            _sum_up(rounds, options.seed) | ({"failed_seeds": [one.plan.seed for one in failed]} if failed else {})
+            _sum_up(rounds, seeds[0]) | ({"failed_seeds": [one.plan.seed for one in failed]} if failed else {})
         ).decode()
     )
     return 1 if failed else 0
@@ -76,6 +77,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 3))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or time.time()))
+    parser.add_argument("--seeds", type=_numbers, default=[], help="these rounds instead, as 6,8,17")
     parser.add_argument("--people", type=int, default=0, help="people a round, instead of the seed's choice")
     parser.add_argument(
         "--only", action="append", default=[], choices=sorted(WEIGHTS), help="attack with this; may be repeated"
@@ -84,6 +86,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep-going", action="store_true", help="play the other rounds after one that failed")
     parser.add_argument("--follow", action="store_true", help="print what happens while it does")
     return parser.parse_args()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def _end_like_an_interrupt(_number: int, _frame: FrameType | None) -> None:

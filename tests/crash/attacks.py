@@ -47,6 +47,8 @@ class Attacks:
         self._numbers = itertools.count()
         self._todo: list[tuple[float, int, Callable[[], None]]] = []
         self._expected_dead: set[str] = set()
+        self._clocks: dict[str, str] = {}  # seconds by program whose clock is apart
+        self._seconds: set[str] = set()  # programs that run twice
         self._attack = {
             "kill the sender": self._kill("send"),
             "kill a sending process": self._kill_sending_process,
@@ -67,8 +69,9 @@ class Attacks:
             "kill the broker": self._kill_broker,
             "restart the sender gracefully": self._restart_gracefully,
             "a second scheduler": self._second_scheduler,
-            "a sender whose clock is apart": self._sender_apart,
-            "a scheduler whose clock is apart": self._scheduler_apart,
+            "the sender's clock is apart": self._clock_apart("send"),
+            "a second sender whose clock is apart": self._second_sender_apart,
+            "the scheduler's clock is apart": self._clock_apart("scheduler"),
             "press send again": self._press_again,
             "pause and resume": self._pause_and_resume,
             "cancel": self._cancel,
@@ -106,11 +109,13 @@ class Attacks:
                 self._expected_dead.discard(name)
             else:
                 self.note(f"{name} ended by itself with {code}")
-            self.after(0.5, lambda name=name: self._start(name))  # type: ignore[misc]
+            if name in self.fleet.commands:  # a second one is not missed
+                self.after(0.5, lambda name=name: self._start(name))  # type: ignore[misc]
 
-    def _start(self, name: str, **more: str) -> None:
+    def _start(self, name: str) -> None:
         if name not in self.fleet.running:
-            self.fleet.start(name, **more)
+            clock = {"CRASH_CLOCK_SECONDS": self._clocks[name]} if name in self._clocks else {}
+            self.fleet.start(name, **clock)
             self.note(f"{name} started")
             self._must_tell_settings = self._must_tell_settings or name == "localses"
 
@@ -175,39 +180,25 @@ class Attacks:
         self._expected_dead.add("send")
 
     def _second_scheduler(self, dice: random.Random) -> None:
-        self._join("scheduler", dice)
+        self._join("scheduler")
 
-    def _sender_apart(self, dice: random.Random) -> None:
-        self._join("send", dice, CRASH_CLOCK_SECONDS=str(dice.choice(CLOCKS)))
+    def _clock_apart(self, name: str) -> Callable[[random.Random], None]:
+        def attack(dice: random.Random) -> None:
+            self.fleet.kill(name)
+            self._clocks[name] = str(dice.choice(CLOCKS))
+            self._start(name)
+            self.note(f"its clock is {self._clocks[name]} s ahead")
 
-    def _scheduler_apart(self, dice: random.Random) -> None:
-        """The only scheduler is on another machine for a while."""
-        self.fleet.kill("scheduler")
-        ahead = dice.choice(CLOCKS)
-        self._start("scheduler", CRASH_CLOCK_SECONDS=str(ahead))
-        self.note(f"its clock is {ahead:+.0f} s apart")
+        return attack
 
-        def back() -> None:
-            self.fleet.kill("scheduler")
-            self._start("scheduler")
+    def _second_sender_apart(self, dice: random.Random) -> None:
+        self._join("send", CRASH_CLOCK_SECONDS=str(dice.choice(CLOCKS)))
 
-        self.after(8.0, back)
-
-    def _join(self, name: str, dice: random.Random, **more: str) -> None:
-        """Start the program a second time, on another machine so to say, and take it away again."""
-        other = f"{name}-second"
-        if other in self.fleet.running:
-            return
-        self.fleet.start(other, **more)
-        self.note(f"{other} started {more or ''}")
-
-        def leave() -> None:
-            self.fleet.kill(other)
-            self.note(f"{other} killed")
-            if name == "send":
-                self._count_armed()
-
-        self.after(8.0, leave)
+    def _join(self, name: str, **more: str) -> None:
+        """Run the program a second time, on another machine so to say, until the round is over."""
+        self._seconds.add(name)
+        self.fleet.start(f"{name}-second", **more)
+        self.note(f"a second {name} started {more or ''}")
 
     # ---- the database -----------------------------------------------------------------------------------
 
@@ -313,6 +304,7 @@ class Attacks:
             for name in [*self.fleet.running]:
                 if name != "localses":
                     self.fleet.kill(name)
+            self._seconds.clear()
             self._count_armed()
             self.installation.swap_databases(DATABASE, ASIDE, BACKUP)
             self.note("the backup took the database's place")
@@ -369,9 +361,14 @@ class Attacks:
             return connection.execute("SELECT is_away FROM delivery_engine_home").fetchone() == (True,)
 
     def heal(self) -> None:
-        """Whatever stands still goes on, whatever is dead is started: the end of every round."""
+        """Whatever stands still goes on, whatever is dead is started, the clocks are right: the end of every round."""
         while self._todo:
             heapq.heappop(self._todo)[2]()
+        for name in self._seconds:
+            self.fleet.kill(f"{name}-second")
+        for name in self._clocks:
+            self.fleet.kill(name)
+        self._clocks.clear()
         for name in ("web", *WORKERS, "localses"):
             self._start(name)
             self.fleet.thaw(name)

@@ -50,9 +50,8 @@ def judge(scene: Scene, *, armed_at_kills: int, has_disturbed_calls: bool) -> Ve
     for token in tags:
         sent_to.setdefault(token.mailout_id, Counter())[token.n] += 1
     verdict.require(len(tags) == len(accepted), "Local SES accepted emails without our tag")
-    verdict.require(
-        set(sent_to) <= set(scene.mailouts), f"unknown mailouts were sent: {set(sent_to) - set(scene.mailouts)}"
-    )
+    known = {number for (number,) in scene.installation.rows("SELECT id FROM delivery_mailout")}
+    verdict.require(set(sent_to) <= known, f"mailouts were sent that nobody knows of: {set(sent_to) - known}")
     for campaign_id, mailouts in scene.mailout_ids.items():
         verdict.require(len(mailouts) == 1, f"campaign {campaign_id} became the mailouts {sorted(mailouts)}")
     for mailout_id in scene.mailouts:

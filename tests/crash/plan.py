@@ -27,8 +27,9 @@ WEIGHTS = {
     "kill the broker": 2,
     "restart the sender gracefully": 2,
     "a second scheduler": 1,
-    "a sender whose clock is apart": 2,
-    "a scheduler whose clock is apart": 1,
+    "the sender's clock is apart": 2,
+    "a second sender whose clock is apart": 1,
+    "the scheduler's clock is apart": 2,
     "press send again": 2,
     "pause and resume": 3,
     "cancel": 1,
@@ -38,12 +39,9 @@ WEIGHTS = {
     "start a copy beside the original": 1,
 }
 LONG = {"restore a backup", "start a copy beside the original"}  # one of them a round is enough
-ONCE = LONG | {
-    "cancel",
-    "a sender whose clock is apart",
-    "a scheduler whose clock is apart",
-    "bad weather at the provider",
-}
+# Machines whose clocks are apart are so from the beginning to the end of a round.
+CLOCKS = {"the sender's clock is apart", "a second sender whose clock is apart", "the scheduler's clock is apart"}
+ONCE = LONG | CLOCKS | {"cancel", "bad weather at the provider"}
 PER_CALL = 50
 CALLS_IN_FLIGHT = 8  # of both sending processes
 
@@ -89,10 +87,8 @@ def make_plan(seed: int, *, people: int = 0, only: Sequence[str] = ()) -> Plan:
         rate, latency = 20_000, dice.randrange(100, 400)
         span = max(1.5, count * mailouts / PER_CALL / CALLS_IN_FLIGHT * latency / 1000)
     kinds = _choose(dice, dice.randrange(3, 7), only)
-    moments = sorted(dice.uniform(0.1, span * 1.1) for _ in kinds)
-    strikes = tuple(
-        Strike(round(at, 3), kind, f"{seed}:{at:.3f}:{kind}") for at, kind in zip(moments, kinds, strict=True)
-    )
+    moments = [0.0 if kind in CLOCKS else round(dice.uniform(0.1, span * 1.1), 3) for kind in kinds]
+    strikes = tuple(Strike(at, kind, f"{seed}:{at}:{kind}") for at, kind in sorted(zip(moments, kinds, strict=True)))
     return Plan(
         seed=seed,
         people=count,
@@ -111,8 +107,9 @@ def _choose(dice: random.Random, count: int, only: Sequence[str]) -> list[str]:
     chosen: list[str] = []
     while len(chosen) < count:
         kind = dice.choices(kinds, weights)[0]
-        is_enough = kind in chosen if kind in ONCE else False
-        if not only and (is_enough or (kind in LONG and LONG & set(chosen))):
-            continue
-        chosen.append(kind)
+        is_enough = (kind in ONCE and kind in chosen) or (kind in LONG and LONG & set(chosen))
+        if not is_enough:
+            chosen.append(kind)
+        elif only and set(chosen) >= set(kinds) and set(kinds) <= ONCE:
+            break
     return chosen

@@ -1,0 +1,49 @@
+"""Three rounds on every run of the tests; `make test-crash ROUNDS=` plays more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from amazonsender.embedded.home import PROJECT
+from tests.crash.plan import WEIGHTS, make_plan
+
+pytestmark = pytest.mark.processes
+
+SEEDS = "6,8,17"
+MUSTS = ("duplicates", "lost", "wrongly_mailed", "unknown_left")
+
+
+def test_nobody_is_lost_or_mailed_twice_whatever_is_killed() -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "COV_", "COVERAGE_"))}
+    own |= {"ROUNDS": "", "SEED": ""}
+    played = subprocess.run(
+        [sys.executable, "-m", "tests.crash", "--seeds", SEEDS, "--people", "400", "--keep-going"],
+        cwd=PROJECT,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    said = f"{played.stdout[-8000:]}\n{played.stderr[-3000:]}"
+    assert played.returncode == 0, said
+    account = json.loads(played.stdout.splitlines()[-1])
+    assert account["rounds"] == 3, said
+    assert {name: account[name] for name in MUSTS} == dict.fromkeys(MUSTS, 0)
+    assert account["people"] >= 3 * 400
+
+
+def test_a_seed_attacks_at_the_same_moments_with_the_same_choices() -> None:
+    assert make_plan(23) == make_plan(23)
+    assert make_plan(23) != make_plan(24)
+
+
+def test_every_attack_comes_up() -> None:
+    kinds = {strike.kind for seed in range(300) for strike in make_plan(seed).strikes}
+
+    assert kinds == set(WEIGHTS)
