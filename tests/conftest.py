@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 
 from delivery.services.partitions import ensure_partitions
 from organizations.models import Organization, User
 from tests.cast import Cast, make_cast
+from tests.databases import clear_tables
 
 
 class NetworkBlockedError(RuntimeError):
@@ -67,6 +68,14 @@ def only_loopback() -> Iterator[None]:
     patch.setattr(socket, "getaddrinfo", guarded_look_up)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_flush() -> Iterator[None]:
+    """After tests that commit, tables are emptied in a tenth of the time of Django's flush."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _case: clear_tables())
+        yield
 
 
 @pytest.fixture(scope="session")
