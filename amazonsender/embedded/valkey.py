@@ -48,7 +48,8 @@ class Valkey:
         with self.log_path.open("w", encoding="utf-8") as log:
             self.process = spawn([self.program, self._write_settings()], env=PLAIN_ENVIRONMENT, output=log)
         self.home.remember("valkey_pid", str(self.process.pid))
-        if not wait_for(self._answers, seconds=START_SECONDS):
+        wait_for(lambda: not self.alive or self._answers(), seconds=START_SECONDS)
+        if not self._answers():
             self.stop()
             words = self.log_path.read_text(encoding="utf-8", errors="replace")[-800:]
             raise EmbeddedError(f"Valkey didn't start. The end of {self.log_path}:\n{words}")

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,11 +135,14 @@ def test_a_database_that_does_not_start_shows_the_end_of_its_log(home: Home) -> 
 
 def test_services_that_started_are_ended_when_a_later_one_does_not(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amazonsender.embedded.services.find_valkey", lambda: Path("/bin/false"))
+    monkeypatch.setattr("amazonsender.embedded.valkey.START_SECONDS", 60.0)
     services = Services(home, {}, throwaway=True)
+    started_at = time.monotonic()
 
     with pytest.raises(EmbeddedError, match="Valkey didn't start"), services:
         pytest.fail("it started")
 
+    assert time.monotonic() - started_at < 60  # what ended at once is not waited for
     assert services.started == []
     assert not (home.path / "postgres" / "postmaster.pid").exists()
 
