@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -21,7 +20,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import orjson
 import psutil
 
 from tests.benchmarks import newsletter
@@ -194,29 +192,30 @@ class Scene:
         self.database_url = database_url
 
     def run(self, label: str, *, latency_ms: float, with_events: bool = False) -> Run:
-        from delivery.selectors.audience import Audience
-        from delivery.services.launching import launch_mailout
+        from tests.benchmarks.mailouts import checkpoint, launch, verify, wait
 
         self.stub.change(latency_ms=latency_ms)
         self.stub.reset()
         checkpoint()
         memory = Memory(self.worker)
         memory.start()
-        mailout = launch_mailout(
+        mailout = launch(
             organization=self.organization,
             account=self.account,
-            name=label,
-            idempotency_key=f"bench:{label}",
-            emails=[self.compiled],
-            audience=Audience((self.people.pk,)),
-            sender="Northwind Journal <news@northwind.example>",
+            people=self.people,
+            compiled=self.compiled,
+            label=label,
         )
         before = self.cpu.read()
-        events_per_second = self._wait_with_events(mailout) if with_events else self._wait(mailout)
+        events_per_second = 0.0
+        if with_events:
+            events_per_second = self._wait_with_events(mailout)
+        else:
+            wait(mailout, self.log)
         checkpoint()
         after = self.cpu.read()
         memory.ended.set()
-        emails, seconds = self._verify(mailout)
+        emails, seconds = verify(mailout, self.compiled, self.stub, self.log)
         stats = self.stub.stats()
         run = Run(
             emails,
@@ -239,90 +238,14 @@ class Scene:
         """Feed a Send and a Delivery event per message while it sends; events per second until the last is processed."""
         from delivery.models import Inbox
         from tests.benchmarks.events_on import feed_events
+        from tests.benchmarks.mailouts import wait
 
         started = time.monotonic()
         with feed_events(self.database_url, mailout.pk) as fed:
-            self._wait(mailout)
+            wait(mailout, self.log)
         while Inbox.objects.exists():
             time.sleep(0.1)
         return fed.events / (time.monotonic() - started)
-
-    def _wait(self, mailout: Any) -> float:
-        from delivery.models import MailoutState
-
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
-            mailout.refresh_from_db(fields=["state"])
-            if mailout.state == MailoutState.FINISHED:
-                return 0.0
-            time.sleep(0.25)
-        say(self.log.read_text()[-4000:])
-        sys.exit("the mailout did not finish within 600 s")
-
-    def _verify(self, mailout: Any) -> tuple[int, float]:
-        """Compare the stub's own record with the ledger; emails and seconds from first claim to last settled row."""
-        from django.db import connection
-
-        stats = self.stub.stats()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state NOT IN (1, 5)) FROM delivery_message WHERE mailout_id = %s",
-                [mailout.pk],
-            )
-            sent, others = cursor.fetchone()
-            cursor.execute(
-                "SELECT min(armed_at), EXTRACT(EPOCH FROM max(settled_at) - min(armed_at))::float8 FROM delivery_send_call WHERE mailout_id = %s",
-                [mailout.pk],
-            )
-            _first, seconds = cursor.fetchone()
-        expected = expected_digest(mailout.pk, self.compiled)
-        problems = []
-        if others or sent != stats["recipients"] or sent != stats["distinct"]:
-            problems.append(
-                f"ledger: {sent} sent, {others} others; provider: {stats['recipients']} recipients, {stats['distinct']} distinct"
-            )
-        if stats["values_digest"] != expected:
-            problems.append(f"rendered values differ: {stats['values_digest']} at the provider, {expected} expected")
-        if stats["bad_signatures"] or stats["malformed"]:
-            problems.append(f"{stats['bad_signatures']} bad signatures, {stats['malformed']} malformed calls")
-        if problems:
-            say(self.log.read_text()[-4000:])
-            sys.exit("FAILED: " + "; ".join(problems))
-        return sent, seconds
-
-
-def checkpoint() -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("CHECKPOINT")
-
-
-def expected_digest(mailout_id: int, compiled: Any) -> int:
-    """Digest of what everybody should have got, computed apart from the engine; see the stub's record."""
-    from django.db import connection
-
-    from delivery.compiling import Tokens
-    from delivery.services.compiling import program_of
-    from delivery.tokens import manage_token, track_token
-    from tests.benchmarks.provider_stub.record import DIGEST_MODULUS, entry_digest
-
-    program = program_of(compiled)
-    total = 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT m.n, m.subscriber_id, m.list_id, s.email, s.first_name, s.last_name, s.locale, s.time_zone, s.attributes::text, s.tags"
-            " FROM delivery_message m JOIN subscribers_subscriber s ON s.id = m.subscriber_id WHERE m.mailout_id = %s AND m.state = 1",
-            [mailout_id],
-        )
-        for n, subscriber_id, list_id, email, first, last, locale, zone, attributes, tags in cursor.fetchall():
-            person = {
-                "email": email, "first_name": first, "last_name": last, "locale": locale, "time_zone": zone,
-                "attributes": orjson.loads(attributes), "tags": tags,
-            }  # fmt: skip
-            values = program.values(person, Tokens(track_token(mailout_id, n), manage_token(subscriber_id, list_id)))
-            total += entry_digest(email, orjson.dumps(values).decode())
-    return total % DIGEST_MODULUS
 
 
 def ceiling_worker(url: str, access_key: str, secret_key: str, calls: int) -> None:
