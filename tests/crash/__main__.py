@@ -45,7 +45,7 @@ def main() -> int:
     rounds: list[Round] = []
     try:
         with Installation(folder, scale=1.0 if options.unscaled else SCALE) as installation:
-            _set_up_django()
+            _set_up_django(installation.scale)
             installation.start_everything()
             for seed in seeds:
                 rounds.append(_play(installation, seed, options, folder))
@@ -96,13 +96,16 @@ def _end_like_an_interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _set_up_django() -> None:
+def _set_up_django(scale: float) -> None:
     os.environ["LOG_LEVEL"] = "ERROR"  # of this process: what it does stands in the timeline
     import django
     from django.core.management import call_command
 
     django.setup()
     call_command("migrate", verbosity=0, skip_checks=True)
+    from tests.crash.rounds import hurry_housekeeping
+
+    hurry_housekeeping(scale)
 
 
 def _play(installation: Installation, seed: int, options: argparse.Namespace, folder: Path) -> Round:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import httpx
 import psycopg
 
 from amazonsender.core.processes import wait_for
@@ -19,8 +20,8 @@ from campaigns.sample.localses import LocalSes, LocalSesError
 from delivery.engine import claiming
 from tests.crash.plan import Strike
 from tests.crash.scene import Scene
+from tests.crash.weather import make_weather
 
-FAIR_WEATHER = {"throttle_rate": 0.0, "error_rate": 0.0, "lost_answer_rate": 0.0, "entry_failure_rate": 0.0}
 BACKUP, ASIDE, COPY = "crash_backup", "crash_aside", "crash_copy"
 COPY_BROKER = 2  # the copy's own database of the broker; a careless copy shares the original's
 WORKERS = ("send", "work", "scheduler")
@@ -274,12 +275,21 @@ class Attacks:
     # ---- the provider -----------------------------------------------------------------------------------
 
     def _bad_weather(self, dice: random.Random) -> None:
-        weather = dict(FAIR_WEATHER)
-        for name in dice.sample(sorted(weather), dice.randrange(1, 4)):
-            weather[name] = round(dice.uniform(0.02, 0.15), 3)
+        faults = make_weather(dice)
         self.has_disturbed_calls = True
-        self.change_provider(**weather)
-        self.after(dice.uniform(1.0, 3.0), lambda: self.change_provider(**FAIR_WEATHER))
+        with suppress(httpx.TransportError):  # it may be dead
+            httpx.put(self._faults_url, json={"faults": faults}, timeout=10).raise_for_status()
+        self.note(f"Local SES: {faults}")
+        self.after(max(fault["for_seconds"] for fault in faults), self._end_weather)
+
+    def _end_weather(self) -> None:
+        with suppress(httpx.TransportError):
+            gone = httpx.delete(self._faults_url, timeout=10).raise_for_status().json()["faults"]
+            self.note("fair weather after " + ", ".join(f"{fault['fired']} × {fault['name']}" for fault in gone))
+
+    @property
+    def _faults_url(self) -> str:
+        return f"{self.installation.localses_url}/_localses/faults"
 
     def keep_provider(self, settings: dict[str, float]) -> None:
         """Local SES forgets its settings when it is killed: tell them again as soon as it answers."""
@@ -287,11 +297,6 @@ class Attacks:
             with suppress(LocalSesError):
                 self.localses.change_settings(**settings)
                 self._must_tell_settings = False
-
-    def change_provider(self, **values: float) -> None:
-        with suppress(LocalSesError):
-            self.localses.change_settings(**values)
-            self.note(f"Local SES: {values}")
 
     # ---- home -------------------------------------------------------------------------------------------
 

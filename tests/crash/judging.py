@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from campaigns.sample.localses import LocalSes
+import httpx
+
+from campaigns.sample.localses import PAGE, Accepted
 from campaigns.sample.reconciling import compare
 from delivery.models import CallState, Mailout, MailoutState, MessageState
 from delivery.selectors.accounting import STATE_NAMES
 from delivery.tokens import read_track_token
+from tests.crash.installation import insist
 from tests.crash.plan import PER_CALL
 from tests.crash.scene import Scene, persist
+from tests.crash.weather import MISSING
 
 EXAMPLES = 5
 
@@ -44,7 +48,7 @@ class Verdict:
 def judge(scene: Scene, *, armed_at_kills: int, has_disturbed_calls: bool) -> Verdict:
     """Compare what Local SES accepted with what the ledger says, for every mailout of the round."""
     verdict = Verdict()
-    accepted = list(LocalSes(scene.installation.localses_url).accepted())
+    accepted, untold = _record(scene.installation.localses_url)
     tags = [token for one in accepted if (token := read_track_token(one.tag)) is not None]
     sent_to: dict[int, Counter[int]] = {}
     for token in tags:
@@ -56,14 +60,42 @@ def judge(scene: Scene, *, armed_at_kills: int, has_disturbed_calls: bool) -> Ve
         verdict.require(len(mailouts) == 1, f"campaign {campaign_id} became the mailouts {sorted(mailouts)}")
     for mailout_id in scene.mailouts:
         mailout = persist(lambda mailout_id=mailout_id: Mailout.objects.get(pk=mailout_id))  # type: ignore[misc]
-        _judge_mailout(scene, verdict, mailout, sent_to.get(mailout_id, Counter()))
-        comparison = persist(lambda mailout=mailout: compare(mailout, accepted))  # type: ignore[misc]
+        silent = {token.n for tag in untold if (token := read_track_token(tag)) and token.mailout_id == mailout_id}
+        unknown = _judge_mailout(scene, verdict, mailout, sent_to.get(mailout_id, Counter()), silent)
+        told = [
+            one for one in accepted if (token := read_track_token(one.tag)) is None or token.n not in unknown & silent
+        ]
+        comparison = persist(lambda mailout=mailout, told=told: compare(mailout, told))  # type: ignore[misc]
         verdict.require(comparison.is_equal, comparison.sentence())
     _judge_unknown(scene, verdict, armed_at_kills=armed_at_kills, has_disturbed_calls=has_disturbed_calls)
     return verdict
 
 
-def _judge_mailout(scene: Scene, verdict: Verdict, mailout: Mailout, accepted: Counter[int]) -> None:
+def _record(url: str) -> tuple[list[Accepted], set[str]]:
+    """What Local SES accepted, and the tags of those of whom it tells nothing."""
+    accepted: list[Accepted] = []
+    untold: set[str] = set()
+    after = 0
+    while True:
+        page = insist(
+            lambda after=after: httpx.get(  # type: ignore[misc]
+                f"{url}/_localses/messages", params={"after": after, "limit": PAGE}, timeout=20
+            ).raise_for_status(),
+            httpx.HTTPError,
+        ).json()
+        for one in page["messages"]:
+            accepted.append(Accepted(one["message_id"], one["to"], str(one["tags"].get("m", ""))))
+            if MISSING in one["faults"]:
+                untold.add(accepted[-1].tag)
+        if page["next"] is None:
+            return accepted, untold
+        after = page["next"]
+
+
+def _judge_mailout(
+    scene: Scene, verdict: Verdict, mailout: Mailout, accepted: Counter[int], silent: set[int]
+) -> set[int]:
+    """Judge one mailout; returns who is unknown. silent: people of whom no event tells."""
     rows = scene.installation.rows(
         "SELECT n, subscriber_id, state, provider_id FROM delivery_message WHERE mailout_id = %s", [mailout.pk]
     )
@@ -79,10 +111,11 @@ def _judge_mailout(scene: Scene, verdict: Verdict, mailout: Mailout, accepted: C
     sent = {n for n, _who, state, _id in rows if state == MessageState.SENT}
     verdict.blame("lost", sent - set(accepted), "are sent, and Local SES has nothing")
     unknown = {n for n, _who, state, _id in rows if state == MessageState.UNKNOWN}
-    verdict.blame("unknown_left", unknown & set(accepted), "are unknown, though accepted and told of")
+    verdict.blame("unknown_left", (unknown & set(accepted)) - silent, "are unknown, though accepted and told of")
     verdict.unknown_unaccepted += len(unknown - set(accepted))
     _judge_leaving(scene, verdict, mailout, {n: who for n, who, _state, _id in rows}, accepted)
     _judge_sums(scene, verdict, mailout, Counter(STATE_NAMES[state] for _n, _who, state, _id in rows))
+    return unknown
 
 
 # The last call that went out with somebody is the one that was accepted: after it nobody sends to them again.
