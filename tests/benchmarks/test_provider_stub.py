@@ -12,8 +12,10 @@ from urllib.error import HTTPError
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
+import boto3
 import orjson
 import pytest
+from botocore.exceptions import ClientError
 
 from delivery.providers.base import Entry, Outcome, OutgoingEmail, Signal
 from delivery.providers.ses import SesProvider
@@ -260,6 +262,67 @@ def test_what_is_no_call_is_malformed(body: bytes) -> None:
     for read in (CallReader().bulk, CallReader().single):
         with pytest.raises(MalformedError):
             read(bytearray(body), 0, len(body))
+
+
+@pytest.fixture
+def ses(url: str) -> Any:
+    return boto3.client(
+        "sesv2",
+        region_name="eu-central-1",
+        endpoint_url=url,
+        aws_access_key_id="STUB",
+        aws_secret_access_key="stub-secret",
+    )
+
+
+def test_amazons_own_client_sends_in_bulk_by_a_stored_template(ses: Any, url: str) -> None:
+    content = {"Subject": "Hello {{name}}", "Html": "<p>Hello {{name}}, this is news.</p>" * 10}
+    ses.create_email_template(TemplateName="news", TemplateContent=content)
+
+    for start in (0, 1):
+        answer = ses.send_bulk_email(
+            FromEmailAddress="news@acme.test",
+            DefaultContent={"Template": {"TemplateName": "news", "TemplateData": "{}"}},
+            BulkEmailEntries=[
+                {
+                    "Destination": {"ToAddresses": [f"p{n}@example.com"]},
+                    "ReplacementEmailContent": {
+                        "ReplacementTemplate": {"ReplacementTemplateData": orjson.dumps({"name": f"p{n}"}).decode()}
+                    },
+                }
+                for n in range(start, start + 2)
+            ],
+        )
+        assert [result["Status"] for result in answer["BulkEmailEntryResults"]] == ["SUCCESS", "SUCCESS"]
+
+    found = stats(url)
+    assert (found["recipients"], found["people"], found["duplicates"]) == (4, 3, 1)
+    assert (found["bad_signatures"], found["empty_values"]) == (0, 0)
+
+
+def test_a_template_that_nobody_stored_is_refused(ses: Any, url: str) -> None:
+    with pytest.raises(ClientError, match="BadRequestException"):
+        ses.send_email(
+            FromEmailAddress="news@acme.test",
+            Destination={"ToAddresses": ["p1@example.com"]},
+            Content={"Template": {"TemplateName": "news", "TemplateData": "{}"}},
+        )
+
+    assert (stats(url)["malformed"], stats(url)["recipients"]) == (1, 0)
+
+
+def test_an_email_that_comes_whole_counts_by_its_address(ses: Any, url: str) -> None:
+    for address in ("p1@example.com", "p2@example.com", "p1@example.com"):
+        answer = ses.send_email(
+            Destination={"ToAddresses": [address]},
+            Content={"Raw": {"Data": b"Subject: News\r\n\r\n" + b"News. " * 100}},
+        )
+        assert answer["ResponseMetadata"]["RequestId"]
+    with pytest.raises(ClientError, match="an email without content"):
+        ses.send_email(Destination={"ToAddresses": ["p3@example.com"]}, Content={"Raw": {"Data": b"Subject: x"}})
+
+    found = stats(url)
+    assert (found["recipients"], found["people"], found["malformed"]) == (3, 2, 1)
 
 
 def test_the_busiest_second_slides() -> None:

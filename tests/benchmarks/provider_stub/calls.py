@@ -8,6 +8,7 @@ not look like that, is parsed in full instead, and both ways must agree on what 
 
 from __future__ import annotations
 
+from base64 import b64decode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,8 @@ PARSED_EVERY = 16
 BULK_SPLIT = b'"DefaultEmailTags"'
 ENTRIES = b'"BulkEmailEntries"'
 COMMA = ord(",")
+LEAST_CONTENT = 100
+NO_CONTENT = "an email without content"
 ADDRESS_STARTS = b'{"Destination":{"ToAddresses":["'
 DATA_STARTS = b'"]},"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":"'
 TAG_STARTS = b'"}},"ReplacementTags":[{"Name":"m","Value":"'
@@ -34,7 +37,10 @@ class MalformedError(Exception):
 
 
 class Recipients(NamedTuple):
-    """Parallel lists, one item per recipient, each as it stands between quotes in JSON; and the body's SHA-256."""
+    """Parallel lists, one item per recipient, each as it stands between quotes in JSON; and the body's SHA-256.
+
+    Without a tag the address stands for it. An email that came whole has no data.
+    """
 
     addresses: list[bytes]
     data: list[bytes]
@@ -43,9 +49,10 @@ class Recipients(NamedTuple):
 
 
 class CallReader:
-    """Reads bodies from a buffer. Remembers the beginnings of the last emails."""
+    """Reads bodies from a buffer. Remembers the beginnings of the last emails, and the names of stored templates."""
 
     def __init__(self) -> None:
+        self._templates: set[str] = set()
         self._prefixes: list[tuple[bytes, _Hash]] = []
         self._calls = 0
 
@@ -55,7 +62,7 @@ class CallReader:
         try:
             if split <= start or buffer[split - 1] != COMMA or buffer.find(ENTRIES, split, end) < 0:
                 document, digest = self._whole(buffer, start, end)
-                _check_content(document)
+                self._check_template(document["DefaultContent"]["Template"])
                 return Recipients(*_parsed(document), digest.hexdigest())
             digest = self._prefix_hash(buffer, start, split).copy()
             with memoryview(buffer) as view:
@@ -73,17 +80,41 @@ class CallReader:
             raise MalformedError(str(error)) from error
 
     def single(self, buffer: bytearray, start: int, end: int) -> Recipients:
-        """Read SendEmail with a template. Raises MalformedError."""
+        """Read SendEmail with a template, or with a message that is already put together. Raises MalformedError."""
         try:
             document, digest = self._whole(buffer, start, end)
-            template = document["Content"]["Template"]
-            _check_template(template)
-            tags = {tag["Name"]: tag["Value"] for tag in document["EmailTags"]}
+            data = self._data(document["Content"])
             (address,) = document["Destination"]["ToAddresses"]
-            data, tag = quoted_json(template["TemplateData"]), quoted_json(tags["m"])
-            return Recipients([quoted_json(address)], [data], [tag], digest.hexdigest())
+            tags = {tag["Name"]: tag["Value"] for tag in document.get("EmailTags", ())}
+            tag = quoted_json(tags.get("m", address))
+            return Recipients([quoted_json(address)], data, [tag], digest.hexdigest())
         except (ValueError, KeyError, TypeError) as error:
             raise MalformedError(str(error)) from error
+
+    def template(self, buffer: bytearray, start: int, end: int) -> str:
+        """Read CreateEmailTemplate and remember its name; the body's SHA-256. Raises MalformedError."""
+        try:
+            document, digest = self._whole(buffer, start, end)
+            self._check_template(document)
+            self._templates.add(document["TemplateName"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedError(str(error)) from error
+        return digest.hexdigest()
+
+    def _data(self, content: Json) -> list[bytes]:
+        if "Raw" not in content:
+            self._check_template(content["Template"])
+            return [quoted_json(content["Template"]["TemplateData"])]
+        if len(b64decode(content["Raw"]["Data"], validate=True)) < LEAST_CONTENT:
+            raise ValueError(NO_CONTENT)
+        return []
+
+    def _check_template(self, template: Json) -> None:
+        if "TemplateContent" not in template and template["TemplateName"] in self._templates:
+            return
+        content = template["TemplateContent"]
+        if not content["Subject"] or len(content.get("Html", "") + content.get("Text", "")) < LEAST_CONTENT:
+            raise ValueError(NO_CONTENT)
 
     def _whole(self, buffer: bytearray, start: int, end: int) -> tuple[Json, _Hash]:
         with memoryview(buffer) as view:
@@ -94,7 +125,7 @@ class CallReader:
             if len(prefix) == split - start and buffer.startswith(prefix, start):
                 return digest
         prefix = bytes(buffer[start:split])
-        _check_content(orjson.loads(prefix.rstrip(b",") + b"}"))
+        self._check_template(orjson.loads(prefix.rstrip(b",") + b"}")["DefaultContent"]["Template"])
         digest = sha256(prefix)
         self._prefixes = [(prefix, digest), *self._prefixes[: PREFIXES - 1]]
         return digest
@@ -129,15 +160,11 @@ def _parsed(document: Json) -> tuple[list[bytes], list[bytes], list[bytes]]:
             quoted_json(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])
             for entry in entries
         ],
-        [quoted_json(entry["ReplacementTags"][0]["Value"]) for entry in entries],
+        [quoted_json(_tag(entry)) for entry in entries],
     )
 
 
-def _check_content(document: Json) -> None:
-    _check_template(document["DefaultContent"]["Template"])
-
-
-def _check_template(template: Json) -> None:
-    content = template["TemplateContent"]
-    if not content["Subject"] or len(content.get("Html", "") + content.get("Text", "")) < 100:
-        raise ValueError("an email without content")
+def _tag(entry: Json) -> str:
+    tags = entry.get("ReplacementTags")
+    tag: str = tags[0]["Value"] if tags else entry["Destination"]["ToAddresses"][0]
+    return tag

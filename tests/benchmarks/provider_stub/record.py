@@ -23,9 +23,10 @@ def entry_digest(address: str, data: str) -> int:
 
 @dataclass(slots=True)
 class Record:
-    """Counts since the last reset. Recipients are told apart by the hash of their tag, 8 bytes each.
+    """Counts since the last reset. Recipients are told apart by the hash of their tag, and people by that of the address.
 
-    sampled_values, empty_values: slots of one recipient per call, and how many of them were empty.
+    sampled_values, empty_values: slots of one recipient per call, and how many of them were empty. singles: when a call
+    of one recipient came, Unix seconds by address, so that a letter on its own can be told apart from a campaign.
     """
 
     calls: int = 0
@@ -41,17 +42,25 @@ class Record:
     in_flight: int = 0
     max_in_flight: int = 0
     seen: set[int] = field(default_factory=set)
+    people: set[int] = field(default_factory=set)
     bins: Counter[int] = field(default_factory=Counter)
+    singles: dict[str, float] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     started_cpu: float = field(default_factory=time.process_time)
 
     def accept(self, addresses: Sequence[bytes], data: Sequence[bytes], tags: Sequence[bytes], size: int) -> None:
-        """Count one accepted call of `size` bytes, head included."""
+        """Count one accepted call of `size` bytes, head included. `data` is empty for emails that come whole."""
         self.calls += 1
         self.recipients += len(tags)
         self.wire_bytes += size
         self.seen.update(map(hash, tags))
-        self.bins[int(time.time() * BINS_PER_SECOND)] += len(tags)
+        self.people.update(map(hash, addresses))
+        now = time.time()
+        self.bins[int(now * BINS_PER_SECOND)] += len(tags)
+        if len(tags) == 1:
+            self.singles[addresses[0].decode()] = now
+        if not data:
+            return
         self.values_digest = (self.values_digest + sum(map(crc32, data, map(crc32, addresses)))) % DIGEST_MODULUS
         # Looking for empty slots in each recipient's data would cost three times its digest: one per call, in turn.
         values = orjson.loads(orjson.loads(b'"%b"' % data[self.calls % len(data)])).values()
@@ -72,6 +81,7 @@ class Record:
             "calls": self.calls,
             "recipients": self.recipients,
             "distinct": len(self.seen),
+            "people": len(self.people),
             "duplicates": self.recipients - len(self.seen),
             "bytes": self.wire_bytes,
             "values_digest": self.values_digest,
@@ -86,6 +96,7 @@ class Record:
             "busiest_second": self._busiest_second(),
             "first_at": min(self.bins) / BINS_PER_SECOND if self.bins else None,
             "last_at": max(self.bins) / BINS_PER_SECOND if self.bins else None,
+            "singles": self.singles,
             "cpu_seconds": time.process_time() - self.started_cpu,
         }
 

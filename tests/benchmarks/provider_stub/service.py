@@ -18,6 +18,7 @@ from tests.benchmarks.provider_stub.signature import SignatureChecker
 
 BULK_PATH = "/v2/email/outbound-bulk-emails"
 SINGLE_PATH = "/v2/email/outbound-emails"
+TEMPLATES_PATH = "/v2/email/templates"
 ACCOUNT_PATH = "/v2/email/account"
 IDENTITY_PATH = "/v2/email/identities/"
 
@@ -77,6 +78,8 @@ class Service:
             return self._send(reader, request), True
         if request.path.startswith("/_stub/"):
             return self._control(request), False
+        if request.path == TEMPLATES_PATH and request.method == "POST":
+            return self._store_template(request), True
         if not self._checker.is_genuine(request.method, request.path, request.headers, EMPTY_PAYLOAD):
             return self._bad_signature(), True
         if request.path == ACCOUNT_PATH:
@@ -106,6 +109,15 @@ class Service:
         number = b"%016x" % (next(self._numbers) & 0xFFFFFFFFFFFFFFFF)
         return self._accepted(count if request.path == BULK_PATH else 0).replace(ID_MARK, number)
 
+    def _store_template(self, request: Request) -> bytes:
+        try:
+            payload_hash = self._reader.template(request.buffer, request.start, request.end)
+        except MalformedError as error:
+            return _error(HTTPStatus.BAD_REQUEST, "BadRequestException", str(error))
+        if not self._checker.is_genuine(request.method, request.path, request.headers, payload_hash):
+            return self._bad_signature()
+        return _json({})
+
     def _is_refused(self, count: int) -> bool:
         self._throttle_debt += self.settings.throttle_share
         if self._throttle_debt >= 1:
@@ -124,9 +136,12 @@ class Service:
         if template is None:
             if count:
                 body = b'{"BulkEmailEntryResults":[%b]}' % b",".join(RESULT % (ID_MARK, n) for n in range(count))
+                template = _http(HTTPStatus.OK, body)
             else:
                 body = b'{"MessageId":"%b-0d2f6c1e-8f5b-4c5e-9d5e-000000000000-000000"}' % ID_MARK
-            template = self._templates[count] = _http(HTTPStatus.OK, body)
+                # django-ses reads the request's id, too.
+                template = _http(HTTPStatus.OK, body, f"x-amzn-RequestId: {ID_MARK.decode()}\r\n")
+            self._templates[count] = template
         return template
 
     def _bad_signature(self) -> bytes:
