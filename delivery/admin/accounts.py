@@ -115,7 +115,7 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
     account = _account(request, pk)
     pace = pace_of(account)
     parked = ParkReason(pace.parked_reason) if pace and pace.parked_reason else None
-    used = max(account.sent_last_24_hours, pace.day_used if pace else 0)
+    used = account.sent_last_24_hours
     identities = list(account.identities.order_by("-is_verified", "identity"))
     points = points_of(account, identities, parked)
     return render_page(

@@ -40,15 +40,14 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
     """Admin of a model that belongs to an organization.
 
     `resource` names the rows of the permission table: resource:view opens, resource:edit adds and changes. Rows can't
-    be deleted unless `is_deletable`, because deleting goes past the services. `uses_jquery` brings Django's scripts
-    back where an inline or an autocomplete field needs them. `organization_path` leads to the organization for models
-    that have it only through a parent.
+    be deleted unless `is_deletable`, because deleting goes past the services. `organization_path` leads to the
+    organization for models that have it only through a parent.
     """
 
     resource: ClassVar[str]
     is_deletable: ClassVar[bool] = False
-    uses_jquery: ClassVar[bool] = False
     headline: ClassVar[str | Promise] = ""  # the sentence that the list opens with
+    list_title: ClassVar[str | Promise] = ""  # where people call the rows otherwise than the model does
     organization_path: ClassVar[str] = "organization"
 
     paginator = CappedPaginator
@@ -61,8 +60,6 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
     @property
     def media(self) -> forms.Media:
         """Leave out jQuery, which weighs more than all the rest of the page."""
-        if self.uses_jquery:
-            return super().media  # type: ignore[no-any-return]  # Unfold is untyped
         return forms.Media(js=["admin/js/core.js", "admin/js/actions.js"])
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
@@ -139,7 +136,7 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and not self.uses_jquery and isinstance(field.widget, RelatedFieldWidgetWrapper):
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget  # its pop-ups live on jQuery
         return field
 

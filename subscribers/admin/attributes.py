@@ -1,19 +1,26 @@
+"""The fields that an organization keeps of its people: the list, a form, deleting with the number of values."""
+
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import InvalidInput
+from amazonsender.core.errors import Conflict, InvalidInput, NotFound
+from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
-from organizations.requests import user_of
+from organizations.admin.pages import admin_page, render_page
+from organizations.requests import allowed, organization_of, user_of
+from organizations.templatetags.ui import n
+from subscribers.admin.forms import AttributeForm
 from subscribers.models import AttributeDefinition
-from subscribers.services.attributes import check_key, delete_attribute
+from subscribers.services.attributes import create_attribute, delete_attribute, update_attribute
 
 
 @admin.register(AttributeDefinition)
@@ -21,34 +28,66 @@ class AttributeAdmin(OrganizationAdmin):
     """Typed fields. Key and type stay what they are: values of the old type would lie about."""
 
     resource = "subscriber"
-    is_deletable = True
-    uses_jquery = True  # the stock form's own scripts ask for it
     headline = gettext_lazy("What you keep of each person.")
+    list_title = gettext_lazy("Fields")
+    add_label = gettext_lazy("New field")
     list_display = ("__str__", "key", "type")
+    sortable_by: ClassVar[tuple[str, ...]] = ()
     ordering = ("id",)
-    fields = ("key", "label", "type", "choices")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("key", "type") if obj is not None else ()
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return _attribute_form(request, None)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
-        if "key" in form.base_fields:
-            form.base_fields["key"].help_text = _("As emails use it: {{ attributes.city }}. It can't be changed later.")
-            form.base_fields["key"].validators.append(_valid_key)
-        return form
-
-    def delete_model(self, request: HttpRequest, obj: AttributeDefinition) -> None:
-        people = delete_attribute(attribute=obj, actor=user_of(request))
-        messages.info(request, _("%(people)s people had a value.") % {"people": people})
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AttributeDefinition]) -> None:
-        for attribute in queryset:
-            delete_attribute(attribute=attribute, actor=user_of(request))
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if not allowed(request, "subscriber:view"):
+            raise PermissionDenied
+        try:
+            found = access(AttributeDefinition.objects, organization=organization_of(request), pk=object_id)
+        except NotFound as error:
+            raise Http404(str(error)) from None
+        return _attribute_form(request, found)
 
 
-def _valid_key(key: str) -> None:
-    try:
-        check_key(key)
-    except InvalidInput as error:
-        raise ValidationError(str(error)) from None
+def _attribute_form(request: HttpRequest, found: AttributeDefinition | None) -> HttpResponse:
+    is_editable = allowed(request, "subscriber:edit")
+    if not is_editable and (found is None or request.method == "POST"):
+        raise PermissionDenied
+    form = AttributeForm(request.POST or None, attribute=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            if found is None:
+                create_attribute(organization=organization_of(request), **form.cleaned_data)
+            else:
+                update_attribute(attribute=found, **form.cleaned_data)
+        except (Conflict, InvalidInput) as error:
+            form.add_error("key" if found is None else "label", str(error))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("admin:subscribers_attributedefinition_changelist")
+    if not is_editable:
+        for field in form.fields.values():
+            field.disabled = True
+    return render_page(
+        request,
+        "subscribers/attribute.html",
+        title=str(found) if found else _("New field"),
+        status=422 if form.errors else 200,
+        form=form,
+        attribute=found,
+        is_editable=is_editable,
+    )
+
+
+@admin_page("fields/<int:pk>/delete/", name="attribute_delete", permission="subscriber:edit")
+@require_POST
+def attribute_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete a field and what it holds of everybody."""
+    found = access(AttributeDefinition.objects, organization=organization_of(request), pk=pk)
+    people = delete_attribute(attribute=found, actor=user_of(request))
+    said = ngettext(
+        "“%(name)s” is deleted; %(n)s person had a value.", "“%(name)s” is deleted; %(n)s people had a value.", people
+    )
+    messages.success(request, said % {"name": found, "n": n(people)})
+    return redirect("admin:subscribers_attributedefinition_changelist")

@@ -98,6 +98,38 @@ def _initial(person: Subscriber, definitions: list[AttributeDefinition]) -> dict
     return initial
 
 
+class AttributeForm(PageForm):
+    """A field of people. What it is called may change, what it is may not."""
+
+    label = forms.CharField(label=_("Name"), max_length=120, required=False)
+    key = forms.CharField(
+        label=_("Key"),
+        max_length=60,
+        help_text=_("As emails use it: {{ attributes.city }}. It can't be changed later."),
+    )
+    type = forms.ChoiceField(
+        label=_("Type"),
+        choices=AttributeType.choices,
+        initial=AttributeType.TEXT,
+        help_text=_("It can't be changed later."),
+    )
+    choices = forms.CharField(
+        label=_("Choices"), required=False, widget=forms.Textarea(attrs={"rows": 4}), help_text=_("One a line.")
+    )
+
+    def __init__(self, *args: Any, attribute: AttributeDefinition | None, **kwargs: Any) -> None:
+        if attribute is not None:
+            kwargs["initial"] = {"label": attribute.label, "choices": "\n".join(attribute.choices)}
+        super().__init__(*args, **kwargs)
+        if attribute is not None:
+            del self.fields["key"], self.fields["type"]
+            if attribute.type != AttributeType.CHOICE:
+                del self.fields["choices"]
+
+    def clean_choices(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["choices"].splitlines() if line.strip()]
+
+
 class ListForm(PageModelForm):
     """What people see of a list on the preference page."""
 

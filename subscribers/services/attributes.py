@@ -16,6 +16,7 @@ from subscribers.models import AttributeDefinition, AttributeType
 from subscribers.values import clean_line
 
 MAX_ATTRIBUTES = 200
+LONGEST_CHOICE = 120
 # Variables of an email with these names are the person's own fields; an attribute must not hide them.
 RESERVED: Final = frozenset(
     {"email", "first_name", "last_name", "name", "locale", "time_zone", "tags", "status", "attributes", "id"}
@@ -53,10 +54,28 @@ def create_attribute(
                 key=key,
                 label=clean_line(label)[:120],
                 type=type,
-                choices=[clean_line(choice) for choice in choices if clean_line(choice)],
+                choices=_clean_choices(choices),
             )
     except IntegrityError:
         raise Conflict(_("There is already an attribute with this key.")) from None
+
+
+def update_attribute(
+    *, attribute: AttributeDefinition, label: str, choices: Sequence[str] | None = None
+) -> AttributeDefinition:
+    """Change how an attribute is called and, of a choice, what can be chosen; values that people have stay."""
+    attribute.label = clean_line(label)[:120]
+    if choices is not None:
+        attribute.choices = _clean_choices(choices)
+    attribute.save(update_fields=["label", "choices"])
+    return attribute
+
+
+def _clean_choices(choices: Sequence[str]) -> list[str]:
+    cleaned = list(dict.fromkeys(line for line in map(clean_line, choices) if line))
+    if any(len(line) > LONGEST_CHOICE for line in cleaned):
+        raise InvalidInput(_("A choice has at most 120 characters."))
+    return cleaned
 
 
 @transaction.atomic

@@ -101,6 +101,7 @@ SUBJECTS: Final[dict[str, Arguments]] = {
     "admin/subscribers/subscriber/": lambda of: {"object_id": of["subscriber"], "pk": of["subscriber"]},
     "admin/subscribers/suppression/": lambda of: {"object_id": of["suppression"], "pk": of["suppression"]},
     "admin/subscribers/attributedefinition/": lambda of: {"object_id": of["attribute"]},
+    "admin/fields/": lambda of: {"pk": of["attribute"]},
 }
 
 # Doors for everybody: each proves itself in another way, tested where it lives.

@@ -186,7 +186,7 @@ def test_a_complaint_has_no_way_back(bob_client: Client, acme: Organization) -> 
 def test_fields_are_defined_once_with_a_key_that_emails_can_use(bob_client: Client, acme: Organization) -> None:
     path = "/admin/subscribers/attributedefinition/"
     for key in ("email", "Bad-Key"):
-        assert bob_client.post(f"{path}add/", {"key": key, "type": "text"}).status_code == 200
+        assert bob_client.post(f"{path}add/", {"key": key, "type": "text"}).status_code == 422
     assert AttributeDefinition.objects.count() == 0
 
     bob_client.post(f"{path}add/", {"key": "city", "type": "text", "label": "City"})
@@ -195,8 +195,38 @@ def test_fields_are_defined_once_with_a_key_that_emails_can_use(bob_client: Clie
     bob_client.post(f"{path}{city.pk}/change/", {"key": "town", "type": "number", "label": "Town"})
     city.refresh_from_db()
     assert (city.key, city.type, city.label) == ("city", "text", "Town")
-    bob_client.post(f"{path}{city.pk}/delete/", {"post": "yes"})
+    response = bob_client.post(f"/admin/fields/{city.pk}/delete/", follow=True)
+    assert "“Town” is deleted; 1 person had a value." in response.content.decode()
     assert Subscriber.objects.get().attributes == {}
+    assert AttributeDefinition.objects.count() == 0
+
+
+def test_the_choices_of_a_field_can_be_changed_and_its_key_is_taken_once(
+    bob_client: Client, acme: Organization
+) -> None:
+    path = "/admin/subscribers/attributedefinition/"
+    roast = {"key": "roast", "type": "choice", "label": "Roast", "choices": "Light\n\n Dark \nDark"}
+    bob_client.post(f"{path}add/", roast)
+    made = AttributeDefinition.objects.get()
+    assert made.choices == ["Light", "Dark"]
+
+    assert "already an attribute with this key" in bob_client.post(f"{path}add/", roast).content.decode()
+    long = bob_client.post(f"{path}{made.pk}/change/", {"label": "Roast", "choices": "x" * 121})
+    assert (long.status_code, "at most 120 characters" in long.content.decode()) == (422, True)
+    bob_client.post(f"{path}{made.pk}/change/", {"label": "Roast", "choices": "Light\nMedium"})
+
+    made.refresh_from_db()
+    assert made.choices == ["Light", "Medium"]
+
+
+def test_an_analyst_sees_a_field_and_changes_nothing(carol_client: Client, acme: Organization) -> None:
+    city = create_attribute(organization=acme, key="city", label="City")
+    path = f"/admin/subscribers/attributedefinition/{city.pk}/change/"
+
+    assert "Delete the field" not in carol_client.get(path).content.decode()
+    assert carol_client.post(path, {"label": "Town"}).status_code == 403
+    assert carol_client.post(f"/admin/fields/{city.pk}/delete/").status_code == 403
+    assert AttributeDefinition.objects.get().label == "City"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +237,8 @@ def test_fields_are_defined_once_with_a_key_that_emails_can_use(bob_client: Clie
         ("subscribers/list/{news}/change/", "audience-lists/{news}/delete/"),
         ("subscribers/suppression/{stop}/change/", "suppressed/{stop}/lift/"),
         ("subscribers/attributedefinition/{city}/change/", "people/{ana}/delete/"),
-        ("subscribers/attributedefinition/{city}/delete/", "people/{ana}/unsubscribe/"),
+        ("subscribers/attributedefinition/{city}/change/", "fields/{city}/delete/"),
+        ("people/{ana}/edit/", "people/{ana}/unsubscribe/"),
     ],
 )
 def test_nothing_is_seen_or_done_from_another_organization(

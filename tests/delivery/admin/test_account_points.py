@@ -126,5 +126,5 @@ def test_the_page_counts_what_is_to_be_mended_and_says_when_amazon_slows_us(
 
     said = text(alice_client.get(url))
     assert "Everything it needs is in order" in said
-    assert "Amazon asked to slow down; it rises by itself" in said
+    assert "Amazon asked to slow down; it rises by itself." in said
     assert "25 <small>a second</small>" in said
