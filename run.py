@@ -25,10 +25,12 @@ STAMP = VENV / "installed-locks"
 OLDEST, NEWEST = (3, 11), (3, 14)
 ATTEMPTS = 3
 # What .venv and .data take at the end, with room for pip's cache.
-MEGABYTES = {"embedded": 1000, "dev": 1500}
+MEGABYTES = {"embedded": 1000, "dev": 1500, "bench": 1500}
+# Each set contains the one before it, so installing one counts for those, too.
+SETS = ("embedded", "dev", "bench")
 
 VERBS = {
-    "setup": "create .venv with what the demo needs; with --dev, with what tests and checks need",
+    "setup": "create .venv with what the demo needs; with --dev, with what tests and checks need; with --bench, rivals too",
     "demo": "start everything and send the sample campaign; FRESH=1 starts over, EXIT=1 ends after the account",
     "run": "start everything without the sample campaign",
     "test": "run the tests; what follows goes to pytest",
@@ -55,7 +57,7 @@ def main(arguments: "list[str]") -> None:
     use_fitting_python()
     check_platform()
     try:
-        install("dev" if given.verb == "test" or "--dev" in given.rest else "embedded")
+        install(wanted_set(given.verb, given.rest))
     except KeyboardInterrupt:
         stop("Interrupted. The next start goes on from here.")
     if given.verb == "setup":
@@ -63,6 +65,13 @@ def main(arguments: "list[str]") -> None:
         return
     os.chdir(ROOT)
     os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "amazonsender.embedded", given.verb, *given.rest])
+
+
+def wanted_set(verb: str, options: "list[str]") -> str:
+    """Return which of the sets of packages is needed."""
+    if "--bench" in options:
+        return "bench"
+    return "dev" if verb == "test" or "--dev" in options else "embedded"
 
 
 def stop(message: str) -> None:
@@ -124,8 +133,8 @@ def install(name: str) -> None:
             )
         print(f"That failed; trying again in {attempt * 3} s ({attempt + 1} of {ATTEMPTS}).", flush=True)
         time.sleep(attempt * 3)
-    # What tests need contains what the demo needs, so installing the former counts for both.
-    STAMP.write_text("\n".join({lock_hash(name), lock_hash("embedded")}) + "\n", encoding="utf-8")
+    covered = SETS[: SETS.index(name) + 1]
+    STAMP.write_text("\n".join(lock_hash(each) for each in covered) + "\n", encoding="utf-8")
     print(f"Installed in {time.time() - started:.0f} s.", flush=True)
 
 

@@ -19,7 +19,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
-    for name in ("embedded", "dev"):
+    for name in ("embedded", "dev", "bench"):
         (tmp_path / "requirements" / f"{name}.txt").write_text(f"{name}==1.0 \\\n    --hash=sha256:0\nb==2\n")
     venv = tmp_path / ".venv"
     for name, value in {"ROOT": tmp_path, "VENV": venv, "STAMP": venv / "installed-locks"}.items():
@@ -77,13 +77,20 @@ def test_packages_are_installed_once_for_the_same_lock_file(run: ModuleType, mon
 def test_what_tests_need_counts_for_the_demo_but_not_the_other_way_round(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = calls_of(run, monkeypatch, answers=[True, True])
+    asked = calls_of(run, monkeypatch, answers=[True, True, True])
 
-    run.install("embedded")
-    run.install("dev")
-    run.install("embedded")
+    for name in ("embedded", "dev", "embedded", "bench", "dev"):
+        run.install(name)
 
-    assert [lock.name for lock in asked] == ["embedded.txt", "dev.txt"]
+    assert [lock.name for lock in asked] == ["embedded.txt", "dev.txt", "bench.txt"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "wanted"),
+    [("demo", [], "embedded"), ("test", ["-x"], "dev"), ("setup", ["--dev"], "dev"), ("setup", ["--bench"], "bench")],
+)
+def test_each_verb_gets_the_packages_it_needs(run: ModuleType, verb: str, options: list[str], wanted: str) -> None:
+    assert run.wanted_set(verb, options) == wanted
 
 
 def test_a_failed_installation_is_tried_again(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
