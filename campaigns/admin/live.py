@@ -19,7 +19,7 @@ from campaigns.models import Campaign, CampaignState
 from campaigns.selectors.results import error_groups, link_results, results_of
 from campaigns.selectors.states import state_of
 from campaigns.selectors.timing import allowed_rate
-from delivery.models import Mailout, ParkReason, StateReason
+from delivery.models import BRAKES, Mailout, ParkReason, StateReason
 from delivery.selectors.progress import Progress, mailout_account, mailout_progress
 from delivery.selectors.unanswered import times_sent_again
 from organizations.admin.pages import admin_page, render_page
@@ -177,7 +177,10 @@ def _render_live(request: HttpRequest, campaign: Campaign, mailout: Mailout) -> 
         is_paused=mailout.state == "paused",
         is_stopping=mailout.state == "cancelling",
         reason=StateReason(mailout.state_reason).label if mailout.state_reason else "",
-        is_brake=mailout.state == "paused" and mailout.state_reason not in ("", StateReason.BY_HAND),
+        is_brake=mailout.state == "paused" and mailout.state_reason in BRAKES,
+        is_for_sender=mailout.state == "paused" and mailout.state_reason == StateReason.SENDER,
+        sender=mailout.sender,
+        lifted=", ".join(str(StateReason(brake).label).lower() for brake in mailout.lifted_brakes),
         started=when_words(mailout.frozen_at),
         bounce_rate=_percent(results_of(mailout).bounced, progress.sent),
         complaint_rate=_percent(results_of(mailout).complained, progress.sent),

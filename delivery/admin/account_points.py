@@ -25,7 +25,6 @@ WAYS_ON: Final = {
     ParkReason.REVIEW: gettext_lazy(
         "Amazon is looking at your bounces and complaints. Answer its message, then check again."
     ),
-    ParkReason.SENDER: gettext_lazy("Verify the sender at Amazon, then check again."),
     ParkReason.MISCONFIGURED: gettext_lazy("Check the credentials, the region and the configuration set."),
     ParkReason.OUTAGE: gettext_lazy("We try again by ourselves, one email at a time, until Amazon answers."),
     ParkReason.HOME: gettext_lazy(

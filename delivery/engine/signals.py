@@ -1,4 +1,4 @@
-"""What answers say about the account: slow down, park, stop, probe."""
+"""What answers say about the account and the sender: slow down, park, stop, probe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from time import monotonic
 import structlog
 
 from delivery.engine import limiter
+from delivery.engine.braking import pause_for_sender
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection
 from delivery.models import ParkReason
@@ -21,7 +22,6 @@ RECHECK_SECONDS = 600.0  # a paused or refused account is asked again by the pol
 PARKED_BY = {
     Signal.ACCOUNT_PAUSED: ParkReason.PAUSED,
     Signal.ACCOUNT_SUSPENDED: ParkReason.SUSPENDED,
-    Signal.SENDER_NOT_VERIFIED: ParkReason.SENDER,
     Signal.MISCONFIGURED: ParkReason.MISCONFIGURED,
 }
 
@@ -38,6 +38,7 @@ class SignalWatch:
         if self.account_id == 0:
             return False
         signals = {}
+        unverified = set()
         answered = has_trouble = False
         for call in finished:
             result = call.result
@@ -48,11 +49,15 @@ class SignalWatch:
                 has_trouble = True
             elif result.signal != Signal.UNREACHABLE:
                 answered = True
-            if result.signal is not None:
+            if result.signal == Signal.SENDER_NOT_VERIFIED:
+                unverified.add(call.batch.mailout_id)
+            elif result.signal is not None:
                 signals[result.signal] = result.detail
         if answered and monotonic() - self._reset_at > RESET_EVERY_SECONDS:
             self._reset_at = monotonic()
             limiter.note_call(connection, self.account_id, is_ambiguous=False)
+        for mailout_id in sorted(unverified):
+            pause_for_sender(connection, self.account_id, mailout_id)
         for signal, detail in signals.items():
             self._obey(connection, signal, detail)
         return has_trouble or bool(signals)

@@ -21,7 +21,7 @@ from delivery.models.events import (
     StatLink,
     Verdict,
 )
-from delivery.models.mailout import Lane, Mailout, MailoutKind, MailoutState, StateReason
+from delivery.models.mailout import BRAKES, Lane, Mailout, MailoutKind, MailoutState, StateReason
 from delivery.models.messages import (
     BatchState,
     CallState,
@@ -34,6 +34,7 @@ from delivery.models.messages import (
 )
 
 __all__ = [
+    "BRAKES",
     "AccountGrant",
     "AccountPace",
     "AccountTurn",

@@ -16,7 +16,6 @@ class ParkReason(models.TextChoices):
     PAUSED = "paused", _("Sending is paused at the provider")
     SUSPENDED = "suspended", _("The provider suspended the account")
     REVIEW = "review", _("The account is under review at the provider")
-    SENDER = "sender", _("The sender is not verified")
     MISCONFIGURED = "misconfigured", _("The provider refuses our credentials or settings")
     OUTAGE = "outage", _("The provider does not answer")
     HOME = "home", _("This database was restored or copied, or its public address changed")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -45,6 +45,10 @@ class StateReason(models.TextChoices):
     ERRORS = "errors", _("The provider refuses too many messages")
 
 
+# Reasons for which a mailout stops by itself because of what it does. Somebody may lift each for one mailout.
+BRAKES: Final = (StateReason.BOUNCES, StateReason.COMPLAINTS, StateReason.ERRORS)
+
+
 class Mailout(models.Model):
     """The engine's noun: one send job with its compiled emails, frozen audience, account, pace and state.
 
@@ -72,7 +76,7 @@ class Mailout(models.Model):
     pace_tat = models.DateTimeField(null=True)  # the limiter's clock for rate_limit
     candidates = models.IntegerField(default=0)
     eligible = models.IntegerField(default=0)
-    is_brake_lifted = models.BooleanField(default=False)  # somebody went on in spite of a brake
+    lifted_brakes = ArrayField(models.CharField(max_length=16), default=list)  # those that somebody went on in spite of
     pilot_until = models.DateTimeField(null=True)
     frozen_at = models.DateTimeField()
     not_after = models.DateTimeField(null=True)

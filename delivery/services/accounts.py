@@ -37,7 +37,7 @@ TOLD_BY_THE_PROVIDER: Final = (
     "max_24_hour_send",
     "sent_last_24_hours",
 )
-# What a healthy answer of the provider lifts by itself; home and sender wait for their own check.
+# What a healthy answer of the provider lifts by itself; home waits for its own check.
 LIFTED_BY_HEALTH = (
     ParkReason.PAUSED,
     ParkReason.SUSPENDED,

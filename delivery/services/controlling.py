@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
-from delivery.models import Mailout, MailoutState, StateReason
+from delivery.models import BRAKES, Mailout, MailoutState, StateReason
 from delivery.services.launching import wake_engine
 from organizations.models import User
 
@@ -24,28 +24,30 @@ def pause_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
 
 _RESUME = """
 UPDATE delivery_mailout m
-   SET state = 'sending', is_brake_lifted = m.is_brake_lifted OR m.state_reason NOT IN ('', 'by_hand'),
-       state_reason = CASE WHEN m.state_reason = 'by_hand' AND EXISTS (
+   SET state = 'sending',
+       lifted_brakes = CASE WHEN m.state_reason = ANY(%(brakes)s::varchar[])
+                            THEN array_append(m.lifted_brakes, m.state_reason) ELSE m.lifted_brakes END,
+       state_reason = CASE WHEN m.state_reason IN ('by_hand', 'sender') AND EXISTS (
            SELECT 1 FROM delivery_message_batch b WHERE b.mailout_id = m.id AND b.state = 3) THEN 'pilot' ELSE '' END
- WHERE m.id = %s AND m.state = 'paused'
-RETURNING m.state_reason, m.is_brake_lifted
+ WHERE m.id = %(mailout)s AND m.state = 'paused'
+RETURNING m.state_reason, m.lifted_brakes
 """
 
 
 def resume_mailout(*, mailout: Mailout, actor: User | None = None) -> None:
     """Go on. Raises Conflict when it is not paused.
 
-    A pilot that was paused by hand goes on as a pilot: who was held back still waits for its bounces. After a brake
-    this is somebody's decision, so that brake holds no more and nobody is held back. One statement, because a tick in
-    between would brake again.
+    A pilot that was paused by hand, or for its sender, goes on as a pilot: who was held back still waits for its
+    bounces. After a brake this is somebody's decision, so that brake holds no more, while the others do, and nobody is
+    held back. One statement, because a tick in between would brake again.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_RESUME, [mailout.pk])
+        cursor.execute(_RESUME, {"mailout": mailout.pk, "brakes": [str(brake) for brake in BRAKES]})
         resumed = cursor.fetchone()
         if resumed is None:
             raise _conflict(mailout)
         mailout.state = MailoutState.SENDING
-        mailout.state_reason, mailout.is_brake_lifted = resumed
+        mailout.state_reason, mailout.lifted_brakes = resumed
         if mailout.state_reason != StateReason.PILOT:
             cursor.execute(
                 "UPDATE delivery_message_batch SET state = 0 WHERE mailout_id = %s AND state = 3", [mailout.pk]

@@ -196,6 +196,35 @@ def test_a_braked_campaign_offers_its_ways_on(bob_client: Client, campaign: Camp
     assert "Too many addresses bounced" in text(bob_client.get(reverse("admin:campaigns_campaign_changelist")))
 
 
+def test_a_campaign_tells_which_brakes_somebody_lifted(
+    bob_client: Client, campaign: Campaign, mailout: Mailout
+) -> None:
+    assert "in spite of" not in text(bob_client.get(page("live", campaign)))
+    Mailout.objects.filter(pk=mailout.pk).update(lifted_brakes=["bounces", "errors"])
+
+    said = text(bob_client.get(page("live", campaign)))
+
+    assert (
+        "Somebody went on in spite of this: too many addresses bounced, the provider refuses too many messages." in said
+    )
+
+
+def test_a_campaign_whose_sender_is_refused_says_how_to_go_on(
+    bob_client: Client, campaign: Campaign, mailout: Mailout
+) -> None:
+    Mailout.objects.filter(pk=mailout.pk).update(
+        state=MailoutState.PAUSED, state_reason=StateReason.SENDER, sender="News <new@acme.example>"
+    )
+
+    response = bob_client.get(page("live", campaign))
+
+    said = text(response)
+    assert "The sender is not verified." in said
+    assert "Amazon does not let News &lt;new@acme.example&gt; send." in response.content.decode()
+    assert "then go on" in said
+    assert "5% bounces or 0.1% complaints" not in said
+
+
 def test_the_report_groups_errors_and_links(bob_client: Client, campaign: Campaign, mailout: Mailout) -> None:
     for n, state in ((1, MessageState.FAILED), (2, MessageState.FAILED), (3, MessageState.UNKNOWN)):
         Message.objects.filter(mailout_id=mailout.pk, n=n).update(state=state, error=f"{state.name}: why")

@@ -84,7 +84,7 @@ def test_resuming_goes_on_with_exactly_the_rest(world: World, raw: Connection) -
     assert 0 < len(first) < 1500
     assert mailout_progress(mailout).state == MailoutState.FINISHED
     mailout.refresh_from_db()
-    assert not mailout.is_brake_lifted
+    assert mailout.lifted_brakes == []
 
 
 def test_a_plan_made_before_the_pause_is_thrown_away(

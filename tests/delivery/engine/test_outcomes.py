@@ -12,9 +12,21 @@ from delivery.engine.database import Connection, open_connection
 from delivery.engine.runner import EXTRA_CALLS
 from delivery.engine.settling import MAX_ATTEMPTS, backoff_seconds
 from delivery.engine.ticking import tick
-from delivery.models import AccountPace, Message, MessageBatch, MessageState, ParkReason
+from delivery.models import (
+    AccountPace,
+    Mailout,
+    MailoutState,
+    Message,
+    MessageBatch,
+    MessageState,
+    ParkReason,
+    StateReason,
+)
 from delivery.providers.base import CallResult, Entry, EntryResult, Outcome, Signal
 from delivery.selectors.progress import mailout_progress
+from delivery.services.controlling import resume_mailout
+from delivery.services.trial import send_test
+from delivery.tokens import read_track_token
 from subscribers.models import Subscriber
 from tests.delivery.engine.world import World, accept
 
@@ -214,7 +226,6 @@ def test_somebody_who_never_gets_through_fails_after_the_last_attempt(world: Wor
     [
         (Signal.ACCOUNT_PAUSED, ParkReason.PAUSED),
         (Signal.ACCOUNT_SUSPENDED, ParkReason.SUSPENDED),
-        (Signal.SENDER_NOT_VERIFIED, ParkReason.SENDER),
         (Signal.MISCONFIGURED, ParkReason.MISCONFIGURED),
         (Signal.UNREACHABLE, ParkReason.OUTAGE),
         (Signal.QUOTA_EXCEEDED, ParkReason.QUOTA),
@@ -234,6 +245,68 @@ def test_what_an_answer_says_about_the_account_parks_it_and_nobody_fails(
     progress = mailout_progress(mailout)
     assert (progress.failed, progress.unknown, progress.waiting) == (0, 0, 1500)
     assert progress.parked_reason == reason
+
+
+def test_a_refused_sender_pauses_what_it_sends_and_nothing_else(world: World, raw: Connection) -> None:
+    world.add_people(5)
+    theirs, same, other = (
+        world.launch("campaign:1", sender="News <new@example.com>"),
+        world.launch("campaign:2", sender="Another name <NEW@example.com>"),
+        world.launch("campaign:3", sender="News <news@example.com>"),
+    )
+    refused = EntryResult(Outcome.RETRY, "", "sender_not_verified: new@example.com")
+
+    def answer(entries: list[Entry]) -> CallResult:
+        token = read_track_token(entries[0].tag)
+        if token is not None and token.mailout_id == other.pk:
+            return accept(entries)
+        return CallResult([refused] * len(entries), Signal.SENDER_NOT_VERIFIED)
+
+    world.provider.answer = answer
+    world.run(seconds=2)
+    tick(raw, slots=2)
+
+    assert AccountPace.objects.get().parked_reason == ""
+    states = {mailout.pk: (mailout.state, mailout.state_reason) for mailout in Mailout.objects.all()}
+    paused = (MailoutState.PAUSED, StateReason.SENDER)
+    assert states == {theirs.pk: paused, same.pk: paused, other.pk: (MailoutState.FINISHED, "")}
+    for mailout in (theirs, same):
+        progress = mailout_progress(mailout)
+        assert (progress.waiting, progress.failed, progress.unknown) == (5, 0, 0)
+
+    world.provider.answer = accept
+    resume_mailout(mailout=theirs)
+    make_due(raw)
+    world.run(seconds=2)
+    tick(raw, slots=2)
+
+    theirs.refresh_from_db()
+    assert (theirs.state, theirs.lifted_brakes) == (MailoutState.FINISHED, [])
+    assert mailout_progress(theirs).sent == 5
+    assert mailout_progress(same).waiting == 5
+
+
+def test_a_test_whose_sender_is_refused_is_over(world: World, raw: Connection) -> None:
+    world.provider.answer = all_alike(  # type: ignore[assignment]
+        Outcome.RETRY, "sender_not_verified: new@example.com", Signal.SENDER_NOT_VERIFIED
+    )
+    mailout = send_test(
+        organization=world.organization,
+        account=world.account,
+        compiled=world.compiled,
+        recipients=["boss@example.com"],
+        preview_subscriber=None,
+        name="Test",
+        sender="new@example.com",
+    )
+
+    world.run(seconds=1)
+    tick(raw, slots=2)
+
+    mailout.refresh_from_db()
+    assert mailout.state == MailoutState.CANCELLED
+    message = Message.objects.get(mailout_id=mailout.pk)
+    assert (message.state, message.error) == (MessageState.CANCELLED, "sender_not_verified: new@example.com")
 
 
 def test_backoff_grows_and_stays_within_its_bounds() -> None:

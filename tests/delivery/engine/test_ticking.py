@@ -178,7 +178,7 @@ def test_a_mailout_that_does_harm_stops_and_says_why(
     [
         {"kind": "test"},
         {"is_dry_run": True},
-        {"is_brake_lifted": True},
+        {"lifted_brakes": ["bounces"]},
         {"state": "paused"},
         {"state": "cancelling"},
         {"finished_at": timezone.now(), "state": "finished"},
@@ -202,7 +202,41 @@ def test_a_brake_that_somebody_lifted_stays_lifted(raw: Connection) -> None:
 
     assert apply_brakes(raw) == []
     mailout.refresh_from_db()
-    assert (mailout.state, mailout.state_reason, mailout.is_brake_lifted) == (MailoutState.SENDING, "", True)
+    assert (mailout.state, mailout.state_reason, mailout.lifted_brakes) == (MailoutState.SENDING, "", ["bounces"])
+
+
+def test_who_lifts_one_brake_lifts_no_other(raw: Connection) -> None:
+    mailout = sent_mailout(sent=1001, bounced=900, failed=900)
+    for reason in (StateReason.BOUNCES, StateReason.ERRORS):
+        assert apply_brakes(raw) == [mailout.pk]
+        mailout.refresh_from_db()
+        assert mailout.state_reason == reason
+        resume_mailout(mailout=mailout)
+    StatEmail.objects.filter(type=EventType.COMPLAINED).update(uniq=50)
+
+    assert apply_brakes(raw) == [mailout.pk]
+
+    mailout.refresh_from_db()
+    assert (mailout.state, mailout.state_reason) == (MailoutState.PAUSED, StateReason.COMPLAINTS)
+    assert mailout.lifted_brakes == [StateReason.BOUNCES, StateReason.ERRORS]
+
+
+def test_a_brake_that_is_lifted_while_a_tick_looks_does_not_pull(raw: Connection) -> None:
+    mailout = sent_mailout(sent=1000, bounced=900)
+
+    class Racing:
+        """Another tick brakes and somebody goes on, between the look and the act."""
+
+        def execute(self, sql: str, *params: Any) -> Any:
+            if sql.lstrip().startswith("UPDATE"):
+                Mailout.objects.update(state="paused", state_reason="bounces")
+                resume_mailout(mailout=mailout)
+            return raw.execute(sql, *params)
+
+    assert apply_brakes(Racing()) == []  # type: ignore[arg-type]
+
+    mailout.refresh_from_db()
+    assert mailout.state == MailoutState.SENDING
 
 
 def test_a_mailout_that_somebody_paused_at_the_same_moment_is_not_braked(raw: Connection) -> None:
@@ -212,7 +246,7 @@ def test_a_mailout_that_somebody_paused_at_the_same_moment_is_not_braked(raw: Co
         """Somebody pauses between the look and the act."""
 
         def execute(self, sql: str, *params: Any) -> Any:
-            if sql.startswith("UPDATE"):
+            if sql.lstrip().startswith("UPDATE"):
                 Mailout.objects.update(state="paused", state_reason="by_hand")
             return raw.execute(sql, *params)
 

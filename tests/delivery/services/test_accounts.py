@@ -176,7 +176,6 @@ def test_trouble_parks_the_account_until_it_is_healthy_again(
         (ParkReason.MISCONFIGURED, True),
         (ParkReason.OUTAGE, True),
         (ParkReason.HOME, False),
-        (ParkReason.SENDER, False),
     ],
 )
 def test_a_healthy_answer_lifts_what_it_disproves(

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from amazonsender.core.errors import InvalidInput, NotFound
-from delivery.engine.braking import apply_brakes, move_pilots
+from delivery.engine.braking import apply_brakes, move_pilots, pause_for_sender
 from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
 from delivery.models import (
@@ -551,12 +551,28 @@ def test_a_pilot_paused_by_hand_goes_on_as_a_pilot(
     resume_mailout(mailout=mailout)
 
     assert (mailout.state, mailout.state_reason) == (MailoutState.SENDING, StateReason.PILOT)
-    assert not Mailout.objects.get().is_brake_lifted
+    assert Mailout.objects.get().lifted_brakes == []
     world.run(seconds=1)
     assert sum(world.provider.handed_over.values()) == 10
     tick(raw, slots=2)
     world.run(seconds=1)
     assert sum(world.provider.handed_over.values()) == (25 if is_wait_over else 10)
+
+
+def test_a_pilot_paused_for_its_sender_goes_on_as_a_pilot(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "BATCH_SIZE", 10)
+    prepare_pilot(world)
+    world.add_people(25)
+    mailout = world.launch()
+    assert pause_for_sender(raw, world.account.pk, mailout.pk) == [mailout.pk]
+
+    resume_mailout(mailout=mailout)
+
+    assert (mailout.state_reason, mailout.lifted_brakes) == (StateReason.PILOT, [])
+    world.run(seconds=1)
+    assert sum(world.provider.handed_over.values()) == 10
 
 
 def test_a_pilot_can_be_stopped_and_who_was_held_back_is_cancelled(
