@@ -11,6 +11,8 @@ from delivery.models import Lane
 
 LEASE_SECONDS = 30
 CAMPAIGN_SHARE = 10  # one claim in so many serves campaigns first, whatever waits before them
+LARGEST_LAG = 5000.0  # people by which an organization may be behind another that has work, too
+LAST_LANE = max(Lane)
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ _TURNS = """
 SELECT d.lane, d.organization_id, COALESCE(t.vtime, 0)
   FROM (SELECT DISTINCT b.lane, b.organization_id
           FROM delivery_message_batch b JOIN delivery_mailout m ON m.id = b.mailout_id
-         WHERE b.account_id = %(account)s AND b.state = 0 AND b.due_at <= clock_timestamp() AND m.state = 'sending'
+         WHERE b.account_id = %(account)s AND b.lane <= %(last)s AND b.state = 0 AND b.due_at <= clock_timestamp() AND m.state = 'sending'
            AND (m.rate_limit IS NULL OR m.pace_tat IS NULL OR m.pace_tat <= clock_timestamp())) d
   LEFT JOIN delivery_account_turn t
     ON t.account_id = %(account)s AND t.lane = d.lane AND t.organization_id = d.organization_id
@@ -74,8 +76,9 @@ WITH next AS (
     RETURNING b.*
 ), turn AS (
     INSERT INTO delivery_account_turn AS t (account_id, lane, organization_id, vtime, weight)
-    SELECT account_id, lane, organization_id, hi - armed_to, 1 FROM claimed
-    ON CONFLICT (account_id, lane, organization_id) DO UPDATE SET vtime = t.vtime + EXCLUDED.vtime / t.weight
+    SELECT account_id, lane, organization_id, %(floor)s + hi - armed_to, 1 FROM claimed
+    ON CONFLICT (account_id, lane, organization_id)
+        DO UPDATE SET vtime = GREATEST(t.vtime, %(floor)s) + (EXCLUDED.vtime - %(floor)s) / t.weight
 )
 SELECT c.id, c.mailout_id, c.account_id, c.organization_id, c.lane, c.email_no, c.lo, c.hi, c.members, c.attempt, c.call_size,
        c.armed_to, c.claim, m.is_dry_run, m.frozen_at, m.not_after, COALESCE(m.preview_subscriber_id, 0), m.rate_limit,
@@ -89,14 +92,23 @@ def claim_batch(connection: Connection, account_id: int, *, turn: int, above_lan
 
     `turn` counts claims, so that campaigns keep a tenth. `above_lane` asks only for lanes that are served before it.
     """
-    rows = connection.execute(_TURNS, {"account": account_id}).fetchall()
-    if above_lane is not None:
-        rows = [row for row in rows if row[0] < above_lane]
-    elif turn % CAMPAIGN_SHARE == CAMPAIGN_SHARE - 1:
+    last = LAST_LANE if above_lane is None else above_lane - 1
+    rows = connection.execute(_TURNS, {"account": account_id, "last": last}).fetchall()
+    # Who was away, or is new, would else be served alone until it has had as much as the others in all their past.
+    floors = {lane: vtime - LARGEST_LAG for lane, _organization_id, vtime in rows}  # rows ascend: of the furthest one
+    rows.sort(key=lambda row: (row[0], max(row[2], floors[row[0]]), row[1]))
+    if above_lane is None and turn % CAMPAIGN_SHARE == CAMPAIGN_SHARE - 1:
         rows.sort(key=lambda row: row[0] != Lane.CAMPAIGN)
     for lane, organization_id, _vtime in rows:
         claimed = connection.execute(
-            _CLAIM, {"account": account_id, "lane": lane, "organization": organization_id, "lease": LEASE_SECONDS}
+            _CLAIM,
+            {
+                "account": account_id,
+                "lane": lane,
+                "organization": organization_id,
+                "lease": LEASE_SECONDS,
+                "floor": max(0.0, floors[lane]),
+            },
         ).fetchone()
         if claimed is not None:
             return Batch(*claimed)

@@ -175,6 +175,26 @@ def test_the_least_served_organization_is_next_and_weight_counts(account: Sendin
     assert turn.vtime == pytest.approx(100.0 + 20 * 10 / 4)
 
 
+@pytest.mark.parametrize("newcomers_past", [None, 400.0])
+def test_who_is_new_or_was_away_is_not_served_alone_until_they_had_as_much_as_the_others_in_all_their_past(
+    account: SendingAccount, raw: Connection, newcomers_past: float | None
+) -> None:
+    newcomer = OrganizationFactory.create()
+    for organization in (account.organization, newcomer):
+        for _ in range(20):
+            add_batch(account, organization=organization, people=1000)
+    for organization, vtime in ((account.organization, 1_000_000.0), (newcomer, newcomers_past)):
+        if vtime is not None:
+            AccountTurn.objects.create(account_id=account.pk, lane=2, organization_id=organization.pk, vtime=vtime)
+
+    claimed = [claim(raw, account) for _ in range(21)]
+
+    owners = Counter(batch.organization_id for batch in claimed if batch)
+    assert owners == {newcomer.pk: 13, account.organization_id: 8}  # five batches ahead, then by turns
+    turns = dict(AccountTurn.objects.values_list("organization_id", "vtime"))
+    assert turns == {account.organization_id: 1_008_000.0, newcomer.pk: 1_008_000.0}
+
+
 def test_two_organizations_with_real_mailouts_both_get_mail_early(world: World, raw: Connection) -> None:
     other = make_world(OrganizationFactory.create(name="Other"))
     other.account, other.provider = world.account, world.provider
