@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 EXTRA_CALLS = 12  # armed calls that wait for a free thread, so that no thread waits for a commit
 SETTLE_WITHIN_SECONDS = 0.02
 RENEW_AFTER_SECONDS = 10.0
-PREEMPT_EVERY_SECONDS = 0.1
+PREEMPT_EVERY_SECONDS = 0.05
 LARGEST_READ = 1000  # people
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from itertools import count
+from queue import PriorityQueue, SimpleQueue
 from time import monotonic
 
 import structlog
@@ -17,10 +18,11 @@ logger = structlog.get_logger(__name__)
 START_WITHIN_SECONDS = 10.0  # an armed call that starts later may have been given up by the reaper
 FAST_CALL_SECONDS = 0.005  # below it the processor is what limits, and more threads only switch
 FAST_THREADS = 2
+LAST = 1 << 15  # behind every lane
 
 
 class Sender:
-    """Threads that send one account's calls and put each with its result into `results`.
+    """Threads that send one account's calls, earlier lanes first, and put each with its result into `results`.
 
     A call older than START_WITHIN_SECONDS comes back with `result` None: it was not sent, for certain.
     """
@@ -32,13 +34,15 @@ class Sender:
         self.limit = max(1, threads)
         self._results = results
         self._clock = clock
-        self._queue: SimpleQueue[Call | None] = SimpleQueue()
+        # A transactional call goes before a dozen of a campaign that wait for a thread at a slow provider.
+        self._queue: PriorityQueue[tuple[int, int, Call | None]] = PriorityQueue()
+        self._numbers = count()
         self._threads: list[threading.Thread] = []
         self._seconds = 0.0  # moving average of a call's duration
 
     def submit(self, calls: list[Call]) -> None:
         for call in calls:
-            self._queue.put(call)
+            self._queue.put((call.batch.lane, next(self._numbers), call))
         wanted = min(self.limit, FAST_THREADS) if self._seconds < FAST_CALL_SECONDS else self.limit
         while len(self._threads) < min(wanted, len(self._threads) + self._queue.qsize()):
             thread = threading.Thread(target=self._run, name=f"send-{len(self._threads)}", daemon=True)
@@ -47,13 +51,13 @@ class Sender:
 
     def close(self) -> None:
         for _ in self._threads:
-            self._queue.put(None)
+            self._queue.put((LAST, next(self._numbers), None))
         for thread in self._threads:
             thread.join(timeout=1)
         self._threads.clear()
 
     def _run(self) -> None:
-        while (call := self._queue.get()) is not None:
+        while (call := self._queue.get()[2]) is not None:
             if self._clock() - call.armed_at > START_WITHIN_SECONDS:
                 logger.warning("delivery.call_too_old", call=str(call.id), mailout=call.batch.mailout_id)
             else:

@@ -6,7 +6,8 @@ from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
 from delivery.models import Message, MessageBatch, MessageState, SendCall
 from delivery.selectors.progress import mailout_account, mailout_progress
-from tests.delivery.engine.world import World
+from delivery.services.trial import send_test
+from tests.delivery.engine.world import HeldRunner, World
 
 
 def states_of(mailout_id: int) -> Counter[int]:
@@ -29,3 +30,29 @@ def test_everybody_eligible_is_handed_over_exactly_once_and_the_account_adds_up(
     assert progress.state == "finished"
     assert mailout_account(mailout).states["sent"] == 2345
     assert set(MessageBatch.objects.values_list("state", flat=True)) == {2}
+
+
+def test_a_transactional_call_goes_before_those_of_a_campaign_that_wait_for_a_thread(
+    world: World, raw: Connection
+) -> None:
+    world.add_people(500)
+    world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    assert SendCall.objects.count() == 10
+    send_test(
+        organization=world.organization,
+        account=world.account,
+        compiled=world.compiled,
+        recipients=["urgent@acme.example"],
+        preview_subscriber=None,
+        name="Test",
+        sender="News <news@example.com>",
+    )
+
+    held.arm(raw)
+    held.come_back(11)
+
+    # one of the campaign's was out, the others waited
+    assert [len(call) for call in world.provider.calls] == [50, 1] + [50] * 9
+    assert world.provider.calls[1] == ["urgent@acme.example"]
