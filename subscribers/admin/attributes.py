@@ -29,6 +29,8 @@ class AttributeAdmin(OrganizationAdmin):
 
     resource = "subscriber"
     headline = gettext_lazy("What you keep of each person.")
+    empty_title = gettext_lazy("No fields yet")
+    empty_text = gettext_lazy("Beside name and address, such as a city or points. An import makes them for you.")
     list_title = gettext_lazy("Fields")
     add_label = gettext_lazy("New field")
     list_display = ("__str__", "key", "type")

@@ -30,6 +30,8 @@ class ListAdmin(OrganizationAdmin):
     resource = "list"
     list_display = ("name", "people", "is_offered", "added")
     add_label = gettext_lazy("New list")
+    empty_title = gettext_lazy("No list yet")
+    empty_text = gettext_lazy("A list is a topic, such as the newsletter. A campaign goes to the people on its lists.")
     headline = gettext_lazy("What people can opt in to.")
     search_fields: ClassVar[tuple[str, ...]] = ("name__istartswith",)
     search_help_text = gettext_lazy("The start of a name")

@@ -58,6 +58,9 @@ class SubscriberAdmin(OrganizationAdmin):
 
     resource = "subscriber"
     headline = _("Everybody you know, and whether you may mail them.")
+    empty_title = _("Nobody yet")
+    empty_text = _("Import a CSV file, or add one person at a time.")
+    add_label = _("Add a person")
     list_display = ("email", "person_name", "mail_status", "added")
     list_filter = (StatusFilter, OnListFilter)
     search_fields: ClassVar[tuple[str, ...]] = ("address_key",)

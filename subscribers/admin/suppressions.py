@@ -43,6 +43,8 @@ class SuppressionAdmin(OrganizationAdmin):
     resource = "suppression"
     list_display = ("address_key", "reason", "what_is_stopped", "since", "until")
     add_label = gettext_lazy("Add an address")
+    empty_title = gettext_lazy("Nobody is stopped")
+    empty_text = gettext_lazy("Who unsubscribes, bounces or complains comes here by itself, and gets nothing more.")
     headline = gettext_lazy("Who gets nothing, and why.")
     list_filter = (ReasonFilter,)
     list_select_related = ("list",)
