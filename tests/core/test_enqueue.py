@@ -4,7 +4,9 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 from structlog.testing import capture_logs
 
+from amazonsender.celery import app
 from amazonsender.core.enqueue import enqueue
+from amazonsender.periodic import declared
 
 
 @shared_task(name="tests.woken")
@@ -53,3 +55,16 @@ def test_a_broker_that_is_down_is_logged_and_not_the_callers_problem(
         enqueue(woken, 7)
 
     assert [(event["event"], event["log_level"]) for event in events] == [("enqueue.broker_unreachable", "warning")]
+
+
+AMAZONS_PATIENCE_SECONDS = 300  # a signature may be so old
+
+
+def test_no_periodic_task_expires_for_a_worker_whose_clock_is_minutes_ahead() -> None:
+    """Whoever takes a task compares its expiry with his own clock: with 5 s every tick was dropped."""
+    names = {task for task, _seconds in declared().values()}
+    assert {"delivery.tasks.tick", "delivery.tasks.process_inbox"} <= names
+
+    expiries = {name: seconds for name in names if (seconds := app.tasks[name].expires) is not None}
+
+    assert set(expiries.values()) == {AMAZONS_PATIENCE_SECONDS}
