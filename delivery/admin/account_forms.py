@@ -56,7 +56,7 @@ class TopicsField(forms.Field):
 
 
 class LocalAccountForm(PageModelForm):
-    """What may be changed of a local account; the rest is set up for it."""
+    """What its organization may change of any account; how a local one is connected is set up for it."""
 
     rate_limit = forms.FloatField(
         min_value=0.1,

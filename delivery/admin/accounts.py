@@ -26,6 +26,7 @@ from delivery.services.accounts import (
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
+from organizations.selectors.operators import is_operator
 from organizations.services.audit import record
 
 
@@ -44,6 +45,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
         values = form.cleaned_data
         account = create_account(
             organization=organization,
+            actor=user_of(request),
             name=values["name"],
             region=values["region"],
             configuration_set=values["configuration_set"],
@@ -63,6 +65,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
         accounts=found,
         form=form,
         may_edit=allowed(request, "account:edit"),
+        is_operator=is_operator(user_of(request)),
         may_set_up_local=bool(settings.LOCALSES_URL) and not any(account.is_local for account in found),
         is_fullwidth="1",
     )
@@ -90,7 +93,8 @@ def set_up_local(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """Change what was said when the account was connected, and our own limits."""
     account = _account(request, pk)
-    form = (LocalAccountForm if account.is_local else AmazonAccountForm)(request.POST or None, instance=account)
+    is_connected_here = not account.is_local and is_operator(user_of(request))
+    form = (AmazonAccountForm if is_connected_here else LocalAccountForm)(request.POST or None, instance=account)
     if request.method == "POST" and form.is_valid():
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
         account.refresh_from_db()  # the form has already written on it
@@ -104,6 +108,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         status=422 if form.errors else 200,
         account=account,
         form=form,
+        is_connected_here=is_connected_here,
         public_url=settings.PUBLIC_URL,
         is_fullwidth="1",
     )
@@ -135,6 +140,7 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         points=points,
         to_mend=sum(point.tone != "ok" for point in points),
         may_edit=allowed(request, "account:edit"),
+        may_add_sender=allowed(request, "account:edit") and (account.is_local or is_operator(user_of(request))),
         may_set_up_local=account.is_local and bool(settings.LOCALSES_URL),
         public_url=settings.PUBLIC_URL,
         is_fullwidth="1",
@@ -177,7 +183,10 @@ def sender(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("admin:sending_account", pk=pk)
     try:
         identity = add_sender(
-            account=account, organization=organization_of(request), identity=form.cleaned_data["identity"]
+            account=account,
+            organization=organization_of(request),
+            actor=user_of(request),
+            identity=form.cleaned_data["identity"],
         )
     except (DomainError, ProviderError) as error:
         messages.error(request, str(error))

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
-from amazonsender.core.errors import InvalidInput
+from amazonsender.core.errors import Forbidden, InvalidInput
 from delivery.engine.database import Connection
 from delivery.engine.home import unsafe_durability
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
@@ -20,6 +20,7 @@ from delivery.providers.base import AccountStatus, ProviderError
 from delivery.providers.ses.sns import SnsTopics
 from delivery.services.providers import administration_for, provider_for, topics_for
 from organizations.models import Organization, User
+from organizations.selectors.operators import has_several_organizations, is_operator
 from organizations.services.audit import record
 
 logger = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ TOLD_BY_THE_PROVIDER: Final = (
     "max_24_hour_send",
     "sent_last_24_hours",
 )
+DEALT_OUT: Final = {"region", "configuration_set", "topic_arns"}  # what connects an account to the shared credentials
 # What a healthy answer of the provider lifts by itself; home waits for its own check.
 LIFTED_BY_HEALTH = (
     ParkReason.PAUSED,
@@ -50,6 +52,7 @@ LIFTED_BY_HEALTH = (
 def create_account(
     *,
     organization: Organization,
+    actor: User | None,
     name: str,
     region: str = "us-east-1",
     provider: str = "ses",
@@ -57,7 +60,13 @@ def create_account(
     configuration_set: str = "",
     topic_arns: list[str] | None = None,
 ) -> SendingAccount:
-    """Make an account and its limiter row; it starts at SES's smallest limits until it was checked."""
+    """Make an account and its limiter row; it starts at SES's smallest limits until it was checked.
+
+    actor: None for the command line. Raises InvalidInput, and Forbidden for a real account when they run only one of
+    several organizations.
+    """
+    if not is_local:
+        _require_operator(actor)
     if is_local and not settings.LOCALSES_URL:
         raise InvalidInput(_("Local SES is not configured: set LOCALSES_URL."))
     with transaction.atomic():
@@ -85,10 +94,13 @@ def create_account(
 def update_account(*, account: SendingAccount, actor: User, changes: dict[str, object]) -> SendingAccount:
     """Save changed fields of an account and ask the provider again; the values are validated by whoever calls.
 
-    What is verified in one region is not in another, so that a new region's senders start as not verified.
+    What is verified in one region is not in another, so that a new region's senders start as not verified. Raises
+    Forbidden for what an operator decides.
     """
     if not changes:
         return account
+    if not account.is_local and DEALT_OUT & changes.keys():
+        _require_operator(actor)
     for name, value in changes.items():
         setattr(account, name, value)
     with transaction.atomic():
@@ -105,6 +117,15 @@ def update_account(*, account: SendingAccount, actor: User, changes: dict[str, o
     return check_account(account=account)
 
 
+def _require_operator(actor: User | None) -> None:
+    """All organizations send with the same credentials: which may use a region, a topic or a sender is no organization's
+    to say, or the first to claim a domain would have it. Raises Forbidden."""
+    if not is_operator(actor):
+        raise Forbidden(
+            _("Several organizations share this installation’s Amazon account. Ask whoever runs it to do this for you.")
+        )
+
+
 def set_up_local_account(*, organization: Organization, name: str = "Local SES") -> SendingAccount:
     """Make Local SES ready for an organization: sender, configuration set, topic, subscription.
 
@@ -112,7 +133,7 @@ def set_up_local_account(*, organization: Organization, name: str = "Local SES")
     """
     account = SendingAccount.objects.for_organization(organization).filter(is_local=True).first()
     if account is None:
-        account = create_account(organization=organization, name=name, is_local=True)
+        account = create_account(organization=organization, actor=None, name=name, is_local=True)
         account.pilot_wait_seconds = 5
         account.pilot_size = 500
     administration = administration_for(account)
@@ -126,7 +147,7 @@ def set_up_local_account(*, organization: Organization, name: str = "Local SES")
     _subscribe_here_alone(topics, topic)
     administration.create_event_destination(account.configuration_set, topic, EVENT_TYPES)
     if organization.sender_email:
-        add_sender(account=account, organization=organization, identity=organization.sender_email)
+        add_sender(account=account, organization=organization, actor=None, identity=organization.sender_email)
     check_account(account=account)
     return account
 
@@ -140,9 +161,13 @@ def _subscribe_here_alone(topics: SnsTopics, topic: str) -> None:
             topics.unsubscribe(subscription)
 
 
-def add_sender(*, account: SendingAccount, organization: Organization, identity: str) -> SenderIdentity:
-    """Register a sender address or domain with the provider and remember it."""
-    if account.is_local:
+def add_sender(
+    *, account: SendingAccount, organization: Organization, actor: User | None, identity: str
+) -> SenderIdentity:
+    """Register a sender address or domain with the provider and remember it. Raises Forbidden as create_account."""
+    if not account.is_local:
+        _require_operator(actor)
+    else:
         administration_for(account).put_identity(identity)
     sender, _made = SenderIdentity.objects.get_or_create(
         organization=organization, account=account, identity=identity.lower()
@@ -166,7 +191,7 @@ def refresh_sender(sender: SenderIdentity) -> None:
 
 
 def _is_somebody_elses(sender: SenderIdentity) -> bool:
-    """Whether another organization had this address or domain verified before.
+    """Whether another organization had this address or domain verified before, in whatever order they were written down.
 
     Organizations of one installation share the provider's credentials, so that the provider vouches for each of them
     when it vouches for one. What the owner of a shared account holds may be used by those it was granted to; Local SES
@@ -179,7 +204,9 @@ def _is_somebody_elses(sender: SenderIdentity) -> bool:
     same = Q(identity__in=[name, domain])
     if name == domain:
         same |= Q(identity__endswith=f"@{domain}")
-    earlier = SenderIdentity.objects.filter(same, is_verified=True, account__is_local=False, pk__lt=sender.pk)
+    earlier = SenderIdentity.objects.filter(same, is_verified=True, account__is_local=False)
+    if sender.is_verified:  # both are: the first one stays
+        earlier = earlier.filter(pk__lt=sender.pk)
     owners = [sender.organization_id, sender.account.organization_id]
     if not earlier.exclude(organization__in=owners).exists():
         return False
@@ -188,12 +215,18 @@ def _is_somebody_elses(sender: SenderIdentity) -> bool:
 
 
 def is_sender_verified(*, account: SendingAccount, organization: Organization, address: str) -> bool:
-    """Whether the address or its domain is verified; asked at the provider when not known to be."""
+    """Whether the address or its domain is verified; asked at the provider when not known to be.
+
+    On a real account of an installation with several organizations nobody claims a sender by writing it: an operator
+    adds it. What the owner of a shared account holds may be used by those it was granted to.
+    """
     address = address.lower()
     names = [address, address.rpartition("@")[2]]
-    senders = SenderIdentity.objects.for_organization(organization).filter(account=account)
-    if senders.filter(identity__in=names, is_verified=True).exists():
+    verified = account.identities.filter(identity__in=names, is_verified=True)
+    if verified.filter(organization=organization).exists():
         return True
+    if not account.is_local and has_several_organizations():
+        return verified.filter(organization=account.organization_id).exists()
     sender, _made = SenderIdentity.objects.get_or_create(organization=organization, account=account, identity=address)
     refresh_sender(sender)
     return sender.is_verified

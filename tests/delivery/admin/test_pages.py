@@ -40,6 +40,12 @@ def account(acme: Organization) -> SendingAccount:
 
 
 @pytest.fixture
+def operator(alice: User) -> None:
+    """Alice runs the installation."""
+    User.objects.filter(pk=alice.pk).update(is_superuser=True)
+
+
+@pytest.fixture
 def mailout(acme: Organization, account: SendingAccount, alice: User) -> Mailout:
     campaign: Campaign = world.make_campaign(acme, account, world.make_list(acme, "Newsletter", people=3))
     return launch_campaign(campaign=campaign, revision=1, actor=alice)
@@ -194,6 +200,7 @@ def test_an_own_limit_is_set_and_lifted(alice_client: Client, account: SendingAc
     assert AuditEntry.objects.filter(action="account.changed").count() == 2
 
 
+@pytest.mark.usefixtures("operator")
 def test_connecting_an_account_keeps_no_secret_and_checks_at_once(
     alice_client: Client, acme: Organization, quiet_provider: None
 ) -> None:
@@ -238,6 +245,7 @@ def edit(client: Client, account: SendingAccount, **changes: str) -> Any:
     return client.post(reverse("admin:sending_account_edit", args=[account.pk]), data | changes)
 
 
+@pytest.mark.usefixtures("operator")
 def test_what_was_said_when_connecting_is_edited_later(
     alice_client: Client, alice: User, amazons: SendingAccount, quiet_provider: None
 ) -> None:
@@ -262,6 +270,7 @@ def test_what_was_said_when_connecting_is_edited_later(
     assert entry.detail == {"fields": ["calls_in_flight", "configuration_set", "rate_limit", "region", "topic_arns"]}
 
 
+@pytest.mark.usefixtures("operator")
 def test_saving_an_account_unchanged_writes_nothing_down(
     alice_client: Client, amazons: SendingAccount, quiet_provider: None
 ) -> None:
@@ -273,6 +282,7 @@ def test_saving_an_account_unchanged_writes_nothing_down(
     assert not AuditEntry.objects.exists()
 
 
+@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -370,7 +380,7 @@ def test_a_sender_is_added_and_asked_about(
 ) -> None:
     monkeypatch.setattr(
         "delivery.admin.accounts.add_sender",
-        lambda *, account, organization, identity: SenderIdentity.objects.create(
+        lambda *, account, organization, actor, identity: SenderIdentity.objects.create(
             account=account, organization=organization, identity=identity
         ),
     )
@@ -381,6 +391,32 @@ def test_a_sender_is_added_and_asked_about(
 
     alice_client.post(url, {"identity": "not an address"})
     assert SenderIdentity.objects.count() == 2
+
+
+@pytest.mark.usefixtures("quiet_provider")
+def test_of_several_organizations_none_connects_a_real_account_itself(
+    alice_client: Client, acme: Organization, amazons: SendingAccount
+) -> None:
+    """All send with the same credentials: whoever claimed a domain first would have it."""
+    changelist = reverse("admin:delivery_sendingaccount_changelist")
+    edit = reverse("admin:sending_account_edit", args=[amazons.pk])
+    asked = "Ask whoever runs it"
+
+    assert asked in text(alice_client.get(f"{changelist}?all"))
+    assert "Connect and check" not in text(alice_client.get(f"{changelist}?all"))
+    assert alice_client.post(changelist, {"name": "Mine", "region": "eu-west-1"}).status_code == 403
+    assert 'name="region"' not in alice_client.get(edit).content.decode()
+    alice_client.post(edit, {"name": "Ours", "calls_in_flight": "3", "region": "us-west-2", "topic_arns": ""})
+    assert asked in text(alice_client.get(reverse("admin:sending_account", args=[amazons.pk])))
+    answer = alice_client.post(
+        reverse("admin:sending_account_sender", args=[amazons.pk]), {"identity": "other.example"}
+    )
+    assert asked in str(list(get_messages(answer.wsgi_request))[-1])
+
+    account = SendingAccount.objects.get()
+    assert (account.name, account.calls_in_flight, account.region) == ("Ours", 3, amazons.region)
+    assert account.topic_arns == amazons.topic_arns
+    assert not SenderIdentity.objects.filter(identity="other.example").exists()
 
 
 def test_another_organization_finds_no_account(mallory_client: Client, account: SendingAccount) -> None:

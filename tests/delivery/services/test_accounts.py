@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from amazonsender.core.errors import InvalidInput
+from amazonsender.core.errors import Forbidden, InvalidInput
 from delivery.engine.database import Connection
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from delivery.providers.base import AccountStatus, IdentityStatus, PermanentError, TransientError
@@ -96,7 +96,7 @@ def pace_of(account: SendingAccount) -> AccountPace:
 
 
 def test_a_new_account_starts_at_the_smallest_limits(db: None) -> None:
-    account = create_account(organization=OrganizationFactory.create(), name="SES")
+    account = create_account(organization=OrganizationFactory.create(), actor=None, name="SES")
 
     pace = pace_of(account)
     assert (pace.max_rate, pace.max_calls, pace.day_limit, pace.parked_reason) == (1, 1000, 200, "")
@@ -107,7 +107,7 @@ def test_a_local_account_needs_local_ses(db: None, settings: Settings) -> None:
     settings.LOCALSES_URL = ""
 
     with pytest.raises(InvalidInput, match="set LOCALSES_URL"):
-        create_account(organization=OrganizationFactory.create(), name="Local", is_local=True)
+        create_account(organization=OrganizationFactory.create(), actor=None, name="Local", is_local=True)
 
     assert SendingAccount.objects.count() == 0
 
@@ -266,9 +266,9 @@ def test_a_sender_that_cannot_be_asked_for_stays_as_it_is(account: SendingAccoun
 def test_adding_a_sender_registers_it_at_local_ses_alone(account: SendingAccount, amazon: FakeAmazon) -> None:
     local = AccountFactory.create(organization=account.organization)
 
-    added = add_sender(account=local, organization=account.organization, identity="News@Example.com")
-    again = add_sender(account=local, organization=account.organization, identity="news@example.com")
-    real = add_sender(account=account, organization=account.organization, identity="shop.example")
+    added = add_sender(account=local, organization=account.organization, actor=None, identity="News@Example.com")
+    again = add_sender(account=local, organization=account.organization, actor=None, identity="news@example.com")
+    real = add_sender(account=account, organization=account.organization, actor=None, identity="shop.example")
 
     assert again.pk == added.pk
     assert set(amazon.identities) == {"News@Example.com", "news@example.com"}
@@ -307,9 +307,9 @@ def test_what_another_organization_had_verified_before_is_nobody_elses_sender(
     amazon.identities |= {theirs: True, ours: True}
     mallory = OrganizationFactory.create()
     hers = AccountFactory.create(organization=mallory, is_local=False)
-    first = add_sender(account=account, organization=account.organization, identity=theirs)
+    first = add_sender(account=account, organization=account.organization, actor=None, identity=theirs)
 
-    second = add_sender(account=hers, organization=mallory, identity=ours)
+    second = add_sender(account=hers, organization=mallory, actor=None, identity=ours)
     check_account(account=account)
 
     first.refresh_from_db()
@@ -318,16 +318,81 @@ def test_what_another_organization_had_verified_before_is_nobody_elses_sender(
     assert not is_sender_verified(account=hers, organization=mallory, address=address)
 
 
+def test_of_several_organizations_none_deals_out_what_they_share(account: SendingAccount, amazon: FakeAmazon) -> None:
+    organization, owner = account.organization, User.objects.create(email="owner@acme.example")
+    assert create_account(organization=organization, actor=owner, name="Alone").pk
+    OrganizationFactory.create()
+
+    with pytest.raises(Forbidden):
+        create_account(organization=organization, actor=owner, name="Second")
+    for changes in ({"region": "eu-west-1"}, {"configuration_set": "x"}, {"name": "N", "topic_arns": ["arn"]}):
+        with pytest.raises(Forbidden):
+            update_account(account=account, actor=owner, changes=dict(changes))
+    with pytest.raises(Forbidden):
+        add_sender(account=account, organization=organization, actor=owner, identity="theirs.example")
+
+    assert SendingAccount.objects.filter(name="Second").count() == SenderIdentity.objects.count() == 0
+    assert AuditEntry.objects.count() == 0
+    update_account(account=account, actor=owner, changes={"name": "Ours"})
+    owner.is_superuser = True
+    assert create_account(organization=organization, actor=owner, name="Second").pk
+    assert not add_sender(account=account, organization=organization, actor=owner, identity="a.example").is_verified
+
+
+def test_a_sender_that_is_only_written_down_is_nobodys_where_organizations_share_the_credentials(
+    account: SendingAccount, amazon: FakeAmazon
+) -> None:
+    """Mallory's campaign names a domain that Amazon vouches for, before its owner was given it."""
+    amazon.identities |= {"owner.example": True, "news@owner.example": True}
+    mallory = OrganizationFactory.create()
+    hers = AccountFactory.create(organization=mallory, is_local=False)
+
+    assert not is_sender_verified(account=hers, organization=mallory, address="news@owner.example")
+
+    assert (SenderIdentity.objects.count(), amazon.asked) == (0, [])
+    given = add_sender(account=account, organization=account.organization, actor=None, identity="owner.example")
+    assert given.is_verified
+    assert is_sender_verified(account=account, organization=account.organization, address="news@owner.example")
+
+
+def test_a_sender_that_waited_longer_does_not_become_verified_after_its_owners(
+    account: SendingAccount, amazon: FakeAmazon
+) -> None:
+    older = SenderIdentity.objects.create(
+        organization=account.organization, account=account, identity="news@owner.example"
+    )
+    owner = OrganizationFactory.create()
+    amazon.identities |= {"owner.example": True, "news@owner.example": True}
+    hers = AccountFactory.create(organization=owner, is_local=False)
+    assert add_sender(account=hers, organization=owner, actor=None, identity="owner.example").is_verified
+
+    check_account(account=account)
+    check_account(account=hers)
+
+    older.refresh_from_db()
+    assert not older.is_verified
+    assert SenderIdentity.objects.get(identity="owner.example").is_verified
+
+
+def test_a_guest_uses_what_the_owner_of_a_shared_account_holds(account: SendingAccount, amazon: FakeAmazon) -> None:
+    amazon.identities["example.com"] = True
+    guest = OrganizationFactory.create()
+    add_sender(account=account, organization=account.organization, actor=None, identity="example.com")
+
+    assert is_sender_verified(account=account, organization=guest, address="news@example.com")
+    assert not is_sender_verified(account=account, organization=guest, address="news@guest.example")
+
+
 def test_the_owner_of_a_shared_account_shares_its_senders(account: SendingAccount, amazon: FakeAmazon) -> None:
     amazon.identities["example.com"] = True
     guest, other_guest = OrganizationFactory.create(), OrganizationFactory.create()
-    add_sender(account=account, organization=account.organization, identity="example.com")
+    add_sender(account=account, organization=account.organization, actor=None, identity="example.com")
 
-    assert add_sender(account=account, organization=guest, identity="example.com").is_verified
+    assert add_sender(account=account, organization=guest, actor=None, identity="example.com").is_verified
 
     amazon.identities["guest.example"] = True
-    add_sender(account=account, organization=guest, identity="guest.example")
-    assert not add_sender(account=account, organization=other_guest, identity="guest.example").is_verified
+    add_sender(account=account, organization=guest, actor=None, identity="guest.example")
+    assert not add_sender(account=account, organization=other_guest, actor=None, identity="guest.example").is_verified
 
 
 def test_a_change_reaches_the_limiter_and_names_its_fields(account: SendingAccount, amazon: FakeAmazon) -> None:
