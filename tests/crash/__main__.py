@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.crash.rounds import Round
 
 SCALE = 7.5  # a lease of 4 s instead of 30, and so on
-SUMS = ("duplicates", "lost", "wrongly_mailed", "unknown_left", "unknown_unaccepted")
+SUMS = ("duplicates", "lost", "wrongly_mailed", "unknown_left", "unknown_unaccepted", "armed_at_kills")
 
 
 def say(text: str) -> None:

@@ -278,13 +278,13 @@ class Attacks:
         faults = make_weather(dice)
         self.has_disturbed_calls = True
         with suppress(httpx.TransportError):  # it may be dead
-            httpx.put(self._faults_url, json={"faults": faults}, timeout=10).raise_for_status()
+            httpx.put(self._faults_url, json={"faults": faults}, timeout=2).raise_for_status()
         self.note(f"Local SES: {faults}")
         self.after(max(fault["for_seconds"] for fault in faults), self._end_weather)
 
     def _end_weather(self) -> None:
         with suppress(httpx.TransportError):
-            gone = httpx.delete(self._faults_url, timeout=10).raise_for_status().json()["faults"]
+            gone = httpx.delete(self._faults_url, timeout=2).raise_for_status().json()["faults"]
             self.note("fair weather after " + ", ".join(f"{fault['fired']} × {fault['name']}" for fault in gone))
 
     @property

@@ -286,6 +286,11 @@ class Installation:
 
     # ---- the broker -------------------------------------------------------------------------------------
 
+    def queue_lengths(self) -> dict[str, int]:
+        """How many tasks wait in each queue."""
+        with redis.Redis.from_url(self.valkey.url(0)) as client:
+            return {name: int(client.llen(name)) for name in ("send", "events", "imports", "default")}
+
     def flush_broker(self) -> None:
         with suppress(redis.RedisError), redis.Redis.from_url(self.valkey.url(0)) as client:
             client.flushall()

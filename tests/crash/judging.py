@@ -20,17 +20,19 @@ from tests.crash.scene import Scene, persist
 from tests.crash.weather import MISSING
 
 EXAMPLES = 5
+LOST_WITH_WORKER = "no answer: the worker was lost"  # what the reaper writes
 
 
 @dataclass
 class Verdict:
-    """Numbers of people; all but `unknown_unaccepted` must be 0. `reasons`: every rule that was broken, as a sentence."""
+    """Numbers of people; the first four must be 0. `reasons`: every rule that was broken, as a sentence."""
 
     duplicates: int = 0
     lost: int = 0
     wrongly_mailed: int = 0
     unknown_left: int = 0
     unknown_unaccepted: int = 0
+    armed_at_kills: int = 0  # calls
     people: int = 0
     reasons: list[str] = field(default_factory=list)
 
@@ -67,7 +69,8 @@ def judge(scene: Scene, *, armed_at_kills: int, has_disturbed_calls: bool) -> Ve
         ]
         comparison = persist(lambda mailout=mailout, told=told: compare(mailout, told))  # type: ignore[misc]
         verdict.require(comparison.is_equal, comparison.sentence())
-    _judge_unknown(scene, verdict, armed_at_kills=armed_at_kills, has_disturbed_calls=has_disturbed_calls)
+    told_of = {(mailout_id, n) for mailout_id, people in sent_to.items() for n in people}
+    _judge_unknown(scene, verdict, told_of, armed_at_kills=armed_at_kills, has_disturbed_calls=has_disturbed_calls)
     return verdict
 
 
@@ -112,7 +115,6 @@ def _judge_mailout(
     verdict.blame("lost", sent - set(accepted), "are sent, and Local SES has nothing")
     unknown = {n for n, _who, state, _id in rows if state == MessageState.UNKNOWN}
     verdict.blame("unknown_left", (unknown & set(accepted)) - silent, "are unknown, though accepted and told of")
-    verdict.unknown_unaccepted += len(unknown - set(accepted))
     _judge_leaving(scene, verdict, mailout, {n: who for n, who, _state, _id in rows}, accepted)
     _judge_sums(scene, verdict, mailout, Counter(STATE_NAMES[state] for _n, _who, state, _id in rows))
     return unknown
@@ -165,10 +167,22 @@ def _judge_sums(scene: Scene, verdict: Verdict, mailout: Mailout, counted: Count
     )
 
 
-def _judge_unknown(scene: Scene, verdict: Verdict, *, armed_at_kills: int, has_disturbed_calls: bool) -> None:
-    """Without trouble at the provider nobody is unknown and unsent but those of calls that were armed at a kill."""
-    if not has_disturbed_calls:
-        verdict.require(
-            verdict.unknown_unaccepted <= armed_at_kills * PER_CALL,
-            f"{verdict.unknown_unaccepted} unknown and not accepted, with {armed_at_kills} calls armed at kills",
-        )
+def _judge_unknown(
+    scene: Scene, verdict: Verdict, accepted: set[tuple[int, int]], *, armed_at_kills: int, has_disturbed_calls: bool
+) -> None:
+    """Who is unknown and not accepted was in a call that was armed at a kill, or the provider did not answer."""
+    rows = scene.installation.rows(
+        "SELECT mailout_id, n, COALESCE(error, '') FROM delivery_message WHERE mailout_id = ANY(%s) AND state = %s",
+        [scene.mailouts, MessageState.UNKNOWN.value],
+    )
+    unsent = [error.startswith(LOST_WITH_WORKER) for mailout_id, n, error in rows if (mailout_id, n) not in accepted]
+    verdict.unknown_unaccepted = len(unsent)
+    verdict.armed_at_kills = armed_at_kills
+    verdict.require(
+        unsent.count(True) <= armed_at_kills * PER_CALL,
+        f"{unsent.count(True)} are unknown since a worker was lost, with {armed_at_kills} calls armed at kills",
+    )
+    verdict.require(
+        has_disturbed_calls or not unsent.count(False),
+        f"{unsent.count(False)} are unknown by their answer, and nothing disturbed the provider",
+    )

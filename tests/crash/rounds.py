@@ -94,6 +94,7 @@ def _attack(scene: Scene, attacks: Attacks, settings: dict[str, float]) -> float
         if healed_at and not pressing.is_alive() and _are_finished(scene):
             break
         if healed_at and scene.timeline.seconds > healed_at + FINISH_SECONDS:
+            _describe(scene)
             raise TimeoutError(f"not finished {FINISH_SECONDS:.0f} s after the last attack: {_states(scene)}")
         time.sleep(LOOK_SECONDS)
     finished_after = scene.timeline.seconds - healed_at
@@ -118,6 +119,25 @@ def _are_finished(scene: Scene) -> bool:
 def _states(scene: Scene) -> list[tuple[int, str, str]]:
     mailouts = persist(lambda: list(Mailout.objects.filter(organization=scene.organization).order_by("pk")))
     return [(mailout.pk, mailout.state, mailout.state_reason) for mailout in mailouts]
+
+
+def _describe(scene: Scene) -> None:
+    """What stands in the way of a mailout that does not finish: the first questions one would ask."""
+    for what, query in (
+        ("now", "SELECT clock_timestamp()"),
+        ("accounts", "SELECT account_id, parked_reason, parked_until, factor, probe_at FROM delivery_account_pace"),
+        (
+            "batches",
+            "SELECT mailout_id, state, count(*), min(due_at) FROM delivery_message_batch GROUP BY 1, 2 ORDER BY 1, 2",
+        ),
+        ("armed calls", "SELECT mailout_id, count(*) FROM delivery_send_call WHERE state = 0 GROUP BY 1"),
+        ("slots", "SELECT n, lease_until FROM delivery_engine_slot ORDER BY n"),
+        ("home", "SELECT is_away, detail FROM delivery_engine_home"),
+        ("periodic tasks", "SELECT name, last_run_at FROM django_celery_beat_periodictask ORDER BY name"),
+    ):
+        said = "; ".join(" ".join(map(str, row)) for row in scene.installation.rows(query))
+        scene.timeline.note(f"{what}: {said}")
+    scene.timeline.note(f"queues: {scene.installation.queue_lengths()}")
 
 
 def _wait_until_told(scene: Scene) -> None:
