@@ -10,11 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from delivery.models import SendingAccount
+from delivery.providers.ses.names import CONFIGURATION_SET, REGION, TOPIC_ARN
 from organizations.admin.forms import PageModelForm
 
-REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
-CONFIGURATION_SET: Final = r"^[A-Za-z0-9_-]*$"
-TOPIC_ARN: Final = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$"
 MOST_TOPICS: Final = 20
 MOST_CALLS: Final = 500  # each is a thread with a connection of its own
 

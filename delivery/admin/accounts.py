@@ -15,6 +15,7 @@ from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitFo
 from delivery.admin.account_points import WAYS_ON, points_of
 from delivery.models import ParkReason, SendingAccount
 from delivery.providers.base import ProviderError
+from delivery.providers.ses.names import SENDER
 from delivery.selectors.mailouts import own_accounts, pace_of
 from delivery.services.accounts import (
     add_sender,
@@ -31,7 +32,7 @@ from organizations.services.audit import record
 
 
 class SenderForm(forms.Form):
-    identity = forms.RegexField(r"^([^@\s]+@)?[^@\s]+\.[^@\s]+$", max_length=320)
+    identity = forms.RegexField(SENDER, max_length=320)
 
 
 @admin_page(

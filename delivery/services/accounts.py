@@ -91,7 +91,7 @@ def create_account(
     return account
 
 
-def update_account(*, account: SendingAccount, actor: User, changes: dict[str, object]) -> SendingAccount:
+def update_account(*, account: SendingAccount, actor: User | None, changes: dict[str, object]) -> SendingAccount:
     """Save changed fields of an account and ask the provider again; the values are validated by whoever calls.
 
     What is verified in one region is not in another, so that a new region's senders start as not verified. Raises

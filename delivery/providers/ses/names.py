@@ -1,0 +1,10 @@
+"""How Amazon's names look, for forms and commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
+CONFIGURATION_SET: Final = r"^[A-Za-z0-9_-]*$"
+TOPIC_ARN: Final = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$"
+SENDER: Final = r"^([^@\s]+@)?[^@\s]+\.[^@\s]+$"  # an address or a domain
