@@ -137,11 +137,9 @@ def test_a_late_answer_that_says_nothing_leaves_people_unknown(world: World, raw
     held.gate.set()
     call = held.results.get(timeout=5)
 
-    for result in (None, CallResult([EntryResult(Outcome.ACCEPTED, "id", "")])):
-        call.result = result
+    for entries in ([EntryResult(Outcome.ACCEPTED, "id", "")], [EntryResult(Outcome.AMBIGUOUS, "", "timeout: x")] * 2):
+        call.result = CallResult(entries)
         settle_late(raw, [call])
-    call.result = CallResult([EntryResult(Outcome.AMBIGUOUS, "", "timeout: x")] * 2)
-    settle_late(raw, [call])
 
     assert mailout_progress(mailout).unknown == 2
     assert arming.find_calls(raw, [call.id]) == {call.id: SendCall.objects.get().state}
