@@ -567,6 +567,7 @@ def test_a_pilot_paused_for_its_sender_goes_on_as_a_pilot(
     world.add_people(25)
     mailout = world.launch()
     assert pause_for_sender(raw, world.account.pk, mailout.pk) == [mailout.pk]
+    assert pause_for_sender(raw, world.account.pk, mailout.pk) == []  # a second refusal finds it paused
 
     resume_mailout(mailout=mailout)
 
