@@ -56,11 +56,6 @@ class PreparedEmail:
     headers: tuple[tuple[str, str], ...]
     header_sets: limits.HeaderSets
 
-    @property
-    def size(self) -> int:
-        """Bytes of the shared part on the wire, in each call."""
-        return len(self.bulk.text)
-
 
 def prepare_email(email: OutgoingEmail) -> PreparedEmail:
     """Check and encode what all recipients share. Raises PermanentError."""
