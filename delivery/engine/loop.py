@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 from uuid import uuid4
 
 import psycopg
 import structlog
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from delivery.engine.calls import Call
 from delivery.engine.claiming import accounts_with_due_work
@@ -25,6 +26,8 @@ SLICE_SECONDS = 8.0
 DRAIN_SECONDS = 28.0  # longer than a call may take: start within 10 s, connect and read within 18 s
 LOOK_EVERY_SECONDS = 0.5
 IDLE_SECONDS = 0.3  # nothing due for so long ends the slice
+DATABASE_PAUSE_SECONDS = 0.2
+DATABASE_GONE = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
 
 
 class Runners(Protocol):
@@ -72,10 +75,16 @@ class EngineLoop:
         looked_at = 0.0
         worked_at = monotonic()
         while (now := monotonic()) < deadline and not self._stop.is_set():
-            if now - looked_at >= LOOK_EVERY_SECONDS:
-                looked_at = now
-                self._meet_accounts()
-            if self._step_all(is_stopping=False):
+            try:
+                if now - looked_at >= LOOK_EVERY_SECONDS:
+                    looked_at = now
+                    self._meet_accounts()
+                has_worked = self._step_all(is_stopping=False)
+            except DATABASE_GONE as error:
+                # The runners know what is out and what came back, and nobody else does: wait for the database.
+                self._wait_for_database(error)
+                continue
+            if has_worked:
                 worked_at = monotonic()
             elif monotonic() - worked_at > IDLE_SECONDS and not any(
                 runner.is_busy for runner in self._runners.values()
@@ -123,9 +132,13 @@ class EngineLoop:
             self._collect(0.02)
             try:
                 self._step_all(is_stopping=True)
-            except psycopg.OperationalError:
-                logger.warning("delivery.database_gone_while_draining")
-                self._stop.wait(0.5)
+            except DATABASE_GONE as error:
+                self._wait_for_database(error)
+
+    def _wait_for_database(self, error: Exception) -> None:
+        logger.warning("delivery.database_gone", error=str(error))
+        close_old_connections()
+        sleep(DATABASE_PAUSE_SECONDS)
 
     def close(self) -> None:
         for runner in self._runners.values():

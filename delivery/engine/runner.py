@@ -54,6 +54,9 @@ class AccountRunner:
         self._batches: list[Batch] = []  # the last one is armed next; earlier ones were overtaken
         self._stalled: list[Batch] = []  # could not be armed; handed back when nothing of them is in flight
         self._finished: list[Call] = []
+        self._doubt: tuple[list[Call], ArmPlan | None] | None = (
+            None  # what a commit was about that may not have happened
+        )
         self._in_flight = 0
         self._grant: limiter.Grant | None = None
         self._turn = 0
@@ -64,7 +67,7 @@ class AccountRunner:
 
     @property
     def is_busy(self) -> bool:
-        return self._in_flight > 0 or bool(self._finished)
+        return self._in_flight > 0 or bool(self._finished) or self._doubt is not None
 
     @property
     def is_waiting(self) -> bool:
@@ -89,6 +92,8 @@ class AccountRunner:
 
     def is_due(self, now: float, *, is_stopping: bool) -> bool:
         """Whether a step would do something: enough results to be worth a transaction, or room to arm."""
+        if self._doubt is not None:
+            return True
         if self._finished and (
             is_stopping
             or self._in_flight == 0
@@ -99,8 +104,14 @@ class AccountRunner:
         return not is_stopping and not self._finished and self._in_flight < self.window and now >= self._wake_at
 
     def step(self, connection: Connection, *, is_stopping: bool) -> Connection:
-        """Settle and arm once. Returns the connection to go on with: a new one when the old one broke."""
-        finished, self._finished = self._finished, []
+        """Settle and arm once. Returns the connection to go on with: a new one when the old one broke.
+
+        Whatever the database does, no result is lost: what was not settled is kept for the next step.
+        """
+        self.has_progressed = False
+        if self._doubt is not None:
+            self._resolve_doubt(connection)
+        finished = list(self._finished)
         if self._signals.obey(connection, finished):
             self._drop_grant(connection)
         plan = None if is_stopping else self._plan(connection)
@@ -113,18 +124,22 @@ class AccountRunner:
             committed = settle_and_arm(connection, finished, plan)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
             logger.info("delivery.lock_conflict", account=self.account_id)
-            self._finished = finished + self._finished
             return connection
         except CommitUnknown as error:
             logger.warning("delivery.commit_unknown", account=self.account_id, error=str(error))
-            return self._recover(finished, plan)
+            self._finished, self._doubt = [], (finished, plan)
+            connection = self._connect()
+            self._resolve_doubt(connection)
+            return connection
         self._settled_at = monotonic()
-        settle_late(connection, committed.late)
+        self._finished = committed.late  # until they are settled, too, after what is armed is on its way
         if plan is not None and committed.armed:
             self._dispatch(plan, armed_at)
         elif plan is not None:  # paused, cancelled, or claimed by somebody else after our lease ran out
             self._batches.remove(plan.batch)
             self._stalled.append(plan.batch)
+        settle_late(connection, committed.late)
+        self._finished = []
         self._hand_back_stalled(connection)
         return connection
 
@@ -144,13 +159,16 @@ class AccountRunner:
                 release_batch(connection, batch)
             self._stalled.clear()
 
-    def _recover(self, finished: list[Call], plan: ArmPlan | None) -> Connection:
+    def _resolve_doubt(self, connection: Connection) -> None:
         """After an unknown commit: look for the calls' ids. Nothing of the plan is sent, whatever is found.
 
         Found: the results are in, and the plan's calls, armed and never handed over, are given back as not sent.
         Not found: the results are kept and applied again. Applying twice changes nothing, so a doubt is no danger.
+        While the database stays away the doubt stays, too.
         """
-        connection = self._connect()
+        if self._doubt is None:
+            return
+        finished, plan = self._doubt
         planned = plan.calls if plan is not None else []
         known = find_calls(connection, [call.id for call in planned] + [call.id for call in finished])
         armed = [call for call in planned if call.id in known]
@@ -158,13 +176,13 @@ class AccountRunner:
             settle_late(connection, finished)
         else:
             self._finished = finished + self._finished
+        self._doubt = None
         if plan is not None:
             if armed:
                 plan.batch.armed_to = plan.upto
                 self._finished += armed  # without a result: not sent
             self._batches.remove(plan.batch)
             self._stalled.append(plan.batch)
-        return connection
 
     def _plan(self, connection: Connection) -> ArmPlan | None:
         now = monotonic()

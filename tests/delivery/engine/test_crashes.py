@@ -11,14 +11,15 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from delivery.engine import arming, runner
+from delivery.engine import arming, loop, runner
 from delivery.engine.calls import Call
+from delivery.engine.claiming import accounts_with_due_work
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.finishing import finish_mailouts
 from delivery.engine.late import settle_late
 from delivery.engine.reaping import reap
 from delivery.engine.ticking import tick
-from delivery.models import BatchState, CallState, Mailout, Message, MessageBatch, MessageState, SendCall
+from delivery.models import BatchState, CallState, EngineSlot, Mailout, Message, MessageBatch, MessageState, SendCall
 from delivery.providers.base import CallResult, EntryResult, Outcome
 from delivery.selectors.progress import mailout_account, mailout_progress
 from tests.delivery.engine.world import HeldRunner, World, accept
@@ -293,6 +294,114 @@ def test_a_lost_commit_loses_nobody_and_sends_nobody_twice(
     progress = mailout_progress(mailout)
     assert (progress.sent, progress.unknown, progress.waiting) == (700, 0, 0)
     assert set(world.provider.handed_over.values()) == {1}
+
+
+def closed_connection() -> Connection:
+    connection = open_connection()
+    connection.close()
+    return connection
+
+
+def test_results_outlive_a_database_that_is_gone_when_they_are_to_be_settled(world: World, raw: Connection) -> None:
+    world.add_people(300)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    held.come_back(SendCall.objects.count())
+
+    with pytest.raises(psycopg.OperationalError):
+        held.runner.step(closed_connection(), is_stopping=False)
+    held.settle(raw)
+
+    assert held.runner.is_busy is False
+    assert mailout_progress(mailout).sent == 300
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_lost_commit_stays_in_doubt_until_the_database_is_back(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    world.add_people(120)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.gate.set()
+    monkeypatch.setattr(runner, "settle_and_arm", LostCommit(committed=committed))
+
+    def refuse() -> Connection:
+        raise psycopg.OperationalError("the database is starting up")
+
+    held.runner._connect = refuse
+    with pytest.raises(psycopg.OperationalError):
+        held.runner.step(open_connection(), is_stopping=False)
+    assert held.runner.is_busy
+    held.settle(raw)
+    world.run(seconds=2)
+    tick(raw, slots=2)
+
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.waiting) == (120, 0, 0)
+    assert set(world.provider.handed_over.values()) == {1}
+
+
+def test_what_is_armed_goes_out_and_late_answers_are_kept_when_the_database_breaks_between_them(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_people(1300)
+    mailout = world.launch()
+    held = HeldRunner(world)
+    held.arm(raw)
+    first = SendCall.objects.count()
+    expire_leases(raw)
+    unknown = reap(raw)
+    held.come_back(first)
+
+    def break_(_connection: Connection, calls: list[Call]) -> None:
+        assert len(calls) == first
+        raise psycopg.OperationalError("connection lost")
+
+    held.runner._batches.clear()  # its worker lost the first batch; the second one is claimed and armed
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "settle_late", break_)
+        with pytest.raises(psycopg.OperationalError):
+            held.runner.step(raw, is_stopping=False)
+    armed = SendCall.objects.filter(state=CallState.ARMED).count()
+    assert unknown > 0
+    assert armed > 0
+    held.come_back(armed)
+    held.settle(raw)
+    world.run(seconds=2)
+    tick(raw, slots=2)
+
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.waiting) == (1300, 0, 0)
+    assert set(world.provider.handed_over.values()) == {1}
+
+
+def test_a_slice_goes_on_when_the_database_is_back(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its calls are out, and only this process will hear of them."""
+    world.add_people(1300)
+    mailout = world.launch()
+    looks = 0
+
+    def look_or_break(connection: Connection) -> list[int]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            connection.close()
+        return accounts_with_due_work(connection)
+
+    monkeypatch.setattr(loop, "accounts_with_due_work", look_or_break)
+    monkeypatch.setattr(loop, "LOOK_EVERY_SECONDS", 0.0)
+
+    world.run(seconds=3)
+    tick(raw, slots=2)
+
+    assert looks > 2
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.waiting) == (1300, 0, 0)
+    assert not EngineSlot.objects.exclude(owner=None).exists()
 
 
 def test_settling_twice_changes_nothing(world: World, raw: Connection) -> None:
