@@ -304,6 +304,7 @@ class Attacks:
         """Back up now; some seconds later the backup takes the database's place, and must not send."""
         self.installation.copy_database(BACKUP)
         self.note("backed up")
+        self._count_armed()
 
         def restore() -> None:
             for name in [*self.fleet.running]:
@@ -335,6 +336,7 @@ class Attacks:
     def _start_copy(self, dice: random.Random) -> None:
         """A copy of the database with workers of its own, everything else as in the original."""
         self.installation.copy_database(COPY)
+        self._count_armed()
         own_broker = {"CELERY_BROKER_URL": self.installation.valkey.url(COPY_BROKER)} if dice.random() < 0.5 else {}
         for name in WORKERS:
             self.fleet.start(f"{name}-copy", DATABASE_URL=self.installation.url_of(COPY), **own_broker)
