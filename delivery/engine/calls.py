@@ -40,7 +40,8 @@ class Call:
     hi: int
     people: list[int]
     request: PreparedCall
-    armed_at: float = 0.0
+    armed_at: float = 0.0  # monotonic seconds, as are those of not_before: the start of its grant
+    not_before: float = 0.0
     result: CallResult | None = None
 
 

@@ -4,8 +4,9 @@ A generic cell rate algorithm: `mail_tat` is the time at which the mail granted 
 account's rate, `call_tat` the same for calls. A grant moves both forward; whoever would have to wait longer than its
 lane's horizon gets nothing and comes again. Rates are recipients per second, since that is what SES counts.
 
-Grants of a twentieth of a second and no burst, because calls reach the provider some hundredths of a second after the
-start of their grant, one sooner, one later: twenty grants begin within any second, at most twenty-two arrive.
+Grants are of a twentieth of a second, without a burst: twenty of them start within any second, and twenty-two may arrive
+if some come a tenth of a second late. So that they don't, a grant starts a moment after it is given, its calls are armed
+meanwhile and leave at the start.
 """
 
 from __future__ import annotations
@@ -20,8 +21,13 @@ from delivery.models import Lane, ParkReason
 GRANT_SECONDS = 0.05
 CALLS_PER_SECOND = 20  # so many share a second's allowance where they are not full
 PACE_SECONDS = 0.1  # a mailout's own pace: granted at a time, and made up for when the worker came late
-GRANT_LIFE_SECONDS = 1.0  # a grant that waits longer after its start is void
+GRANT_LIFE_SECONDS = 0.1  # what is not armed so long after the start is void
+FREE_RATE = 100_000.0  # above it the processor is what limits: large grants, which live longer
+FREE_LIFE_SECONDS = 1.0
+LEAD_SECONDS = 0.05  # from grant to start
+LEAD_PEOPLE = 500  # at high rates less, or the calls that wait for their start would fill a worker's window
 MAX_ENTRIES = 50  # SES: destinations per bulk call
+MAX_CALLS = 1000
 CAMPAIGN_RESERVE = 0.02  # share of the day kept free for transactional mail
 PROBE_FIRST_SECONDS = 2.0
 PROBE_LONGEST_SECONDS = 300.0
@@ -31,17 +37,19 @@ HORIZONS = {Lane.TRANSACTIONAL: 5.0, Lane.AUTOMATION: 0.5, Lane.CAMPAIGN: 0.1}
 
 @dataclass(slots=True)
 class Grant:
-    """Permission for `left` recipients from `starts_at` (monotonic seconds) on."""
+    """Permission for `left` recipients from `starts_at` (monotonic seconds) on; they may be armed `lead` before."""
 
     account_id: int
     left: int
     entries_per_call: int
     starts_at: float
     is_probe: bool = False
+    lead: float = 0.0
+    life: float = FREE_LIFE_SECONDS
 
     @property
     def is_void(self) -> bool:
-        return self.left <= 0 or monotonic() > self.starts_at + GRANT_LIFE_SECONDS
+        return self.left <= 0 or monotonic() > self.starts_at + self.life
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,8 @@ WITH old AS (
     SELECT account_id, mail_tat, call_tat FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
 ), taken AS (
     UPDATE delivery_account_pace p SET
-        mail_tat = GREATEST(p.mail_tat, clock_timestamp()) + %(n)s / (p.max_rate * p.factor) * interval '1 s',
-        call_tat = GREATEST(p.call_tat, clock_timestamp()) + %(calls)s / p.max_calls * interval '1 s',
+        mail_tat = GREATEST(p.mail_tat, clock_timestamp() + %(lead)s * interval '1 s') + %(n)s / (p.max_rate * p.factor) * interval '1 s',
+        call_tat = GREATEST(p.call_tat, clock_timestamp() + %(lead)s * interval '1 s') + %(calls)s / p.max_calls * interval '1 s',
         day_used = p.day_used + %(n)s,
         factor = CASE WHEN p.factor < 1 AND clock_timestamp() > GREATEST(p.decreased_at, p.increased_at) + interval '1 s'
                       THEN LEAST(1.0, p.factor + 0.02) ELSE p.factor END,
@@ -87,7 +95,7 @@ WITH old AS (
        AND (p.probe_seconds = 0 OR (%(n)s = 1 AND p.probe_at <= clock_timestamp()))
        AND p.day_used + %(n)s <= p.day_limit - p.day_limit * %(reserve)s
        AND GREATEST(p.mail_tat, p.call_tat) <= clock_timestamp() + %(horizon)s * interval '1 s'
-    RETURNING GREATEST(0, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp()))::float8 AS wait
+    RETURNING GREATEST(%(lead)s, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp()))::float8 AS wait
 ), counted AS (
     INSERT INTO delivery_account_usage AS u (account_id, minute, n)
     SELECT %(account)s, date_trunc('minute', clock_timestamp()), %(n)s FROM taken
@@ -106,8 +114,9 @@ def entries_per_call(rate: float, max_calls: float) -> int:
     return int(min(MAX_ENTRIES, max(1.0, share), max(1.0, rate)))
 
 
-def take(connection: Connection, account_id: int, *, lane: int, wanted: int) -> Grant | Refusal:
-    """Ask for up to `wanted` recipients. One short transaction; never inside arming."""
+def take(connection: Connection, account_id: int, *, lane: int, wanted: int, room: int = MAX_CALLS) -> Grant | Refusal:
+    """Ask for up to `wanted` recipients, of which `room` calls can be armed now. One short transaction; never inside
+    arming."""
     row = connection.execute(_STATE, [account_id]).fetchone()
     if row is None:
         return Refusal(5.0, "no pace row")
@@ -122,26 +131,29 @@ def take(connection: Connection, account_id: int, *, lane: int, wanted: int) -> 
         n = size = 1
     else:
         n = min(
-            wanted,
+            wanted if rate >= FREE_RATE else min(wanted, room * size),
             max(size, int(min(rate, size * max_calls) * GRANT_SECONDS)),
             math.floor(day_left - day_limit * reserve),
         )
     if n <= 0:
         return Refusal(1.0, ParkReason.QUOTA)
     calls = math.ceil(n / size)
+    lead = 0.0 if lane == Lane.TRANSACTIONAL else min(LEAD_SECONDS, LEAD_PEOPLE / rate)
     taken = connection.execute(
         _TAKE,
         {
             "account": account_id,
             "n": n,
             "calls": float(calls),
+            "lead": lead,
             "reserve": reserve,
             "horizon": HORIZONS[Lane(lane)],
         },
     ).fetchone()
     if taken is None:
         return Refusal(min(0.05, max(0.002, n / rate)))
-    return Grant(account_id, n, size, monotonic() + taken[0], is_probe=probe_seconds > 0)
+    life = GRANT_LIFE_SECONDS if rate < FREE_RATE else FREE_LIFE_SECONDS
+    return Grant(account_id, n, size, monotonic() + taken[0], is_probe=probe_seconds > 0, lead=lead, life=life)
 
 
 def take_of_mailout(connection: Connection, mailout_id: int, *, wanted: int) -> int | Refusal:

@@ -146,6 +146,7 @@ class AccountRunner:
     def _dispatch(self, plan: ArmPlan, armed_at: float) -> None:
         for call in plan.calls:
             call.armed_at = armed_at
+            call.not_before = self._grant.starts_at if self._grant is not None else armed_at
         self._in_flight += len(plan.calls)
         if self._grant is not None and not plan.batch.is_dry_run:
             self._grant.left -= sum(len(call.people) for call in plan.calls)
@@ -246,13 +247,13 @@ class AccountRunner:
         if self._grant is None:
             remaining = batch.hi - batch.armed_to
             wanted = remaining if batch.rate_limit else max(remaining, LARGEST_READ * 10)
-            answer = limiter.take(connection, self.account_id, lane=batch.lane, wanted=wanted)
+            answer = limiter.take(connection, self.account_id, lane=batch.lane, wanted=wanted, room=room)
             if isinstance(answer, limiter.Refusal):
                 self._wake_at = monotonic() + answer.seconds
                 return None
             self._grant = answer
-        if self._grant.starts_at > monotonic():
-            self._wake_at = self._grant.starts_at
+        if self._grant.starts_at - self._grant.lead > monotonic():
+            self._wake_at = self._grant.starts_at - self._grant.lead
             return None
         if batch.rate_limit:
             allowed = limiter.take_of_mailout(

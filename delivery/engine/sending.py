@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from itertools import count
 from queue import PriorityQueue, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
 
@@ -58,6 +58,8 @@ class Sender:
 
     def _run(self) -> None:
         while (call := self._queue.get()[2]) is not None:
+            if (early := call.not_before - self._clock()) > 0:
+                sleep(early)
             if self._clock() - call.armed_at > START_WITHIN_SECONDS:
                 logger.warning("delivery.call_too_old", call=str(call.id), mailout=call.batch.mailout_id)
             else:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from time import monotonic
 
 from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
-from delivery.models import Message, MessageBatch, MessageState, SendCall
+from delivery.models import AccountPace, Message, MessageBatch, MessageState, SendCall
+from delivery.providers.base import CallResult, Entry
 from delivery.selectors.progress import mailout_account, mailout_progress
 from delivery.services.trial import send_test
 from tests.delivery.engine.world import HeldRunner, World
@@ -56,3 +58,26 @@ def test_a_transactional_call_goes_before_those_of_a_campaign_that_wait_for_a_th
     # one of the campaign's was out, the others waited
     assert [len(call) for call in world.provider.calls] == [50, 1] + [50] * 9
     assert world.provider.calls[1] == ["urgent@acme.example"]
+
+
+def test_a_call_that_is_armed_before_its_grant_starts_leaves_at_the_start(world: World, raw: Connection) -> None:
+    world.add_people(1)
+    world.launch()
+    AccountPace.objects.update(max_rate=100)
+    left_at: list[float] = []
+    answer = world.provider.answer
+
+    def note(entries: list[Entry]) -> CallResult:
+        left_at.append(monotonic())
+        return answer(entries)
+
+    world.provider.answer = note
+    held = HeldRunner(world)
+    held.gate.set()
+    held.arm(raw)
+    starts_at = held.runner._grant and held.runner._grant.starts_at
+    armed_at = monotonic()
+    held.come_back(1)
+
+    assert starts_at is not None
+    assert armed_at - 0.05 < starts_at <= left_at[0]
