@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
@@ -55,6 +56,7 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
 
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # a count of every filter would read millions of rows
     ordering = ("-pk",)
     list_per_page = 25
     list_max_show_all = 0

@@ -277,3 +277,11 @@ def test_ctrl_k_finds_people_by_the_start_of_their_address(
 ) -> None:
     assert b"ana@example.com" in bob_client.get("/admin/search/?s=ana&extended=1").content
     assert b"ana@example.com" not in mallory_client.get("/admin/search/?s=ana&extended=1").content
+
+
+def test_filters_count_nothing(bob_client: Client, ana: Subscriber) -> None:
+    content = bob_client.get("/admin/subscribers/subscriber/", {"_facets": "True"}).content.decode()
+
+    assert "By status" in content
+    assert "Show counts" not in content
+    assert "Active (" not in content
