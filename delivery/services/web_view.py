@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from django.utils.html import escape
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
+from amazonsender.core.languages import first_spoken
 from delivery.compiling import Tokens
 from delivery.compiling.contract import RenderError
 from delivery.models import CompiledEmail, Mailout, MailoutKind
@@ -18,7 +20,8 @@ from subscribers.models import Subscriber
 
 _BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
 _NOTE_STYLE = (
-    "margin:0;padding:10px 16px;background:#f3f0ea;color:#4a4540;"
+    # An email's own rules for dark screens are marked important, too, and would leave light letters on light paper.
+    "margin:0;padding:10px 16px;background:#f3f0ea!important;color:#4a4540!important;"
     "font:13px/1.5 -apple-system,'Segoe UI',Roboto,Arial,sans-serif;text-align:center"
 )
 # An erased reader: every field is there and empty.
@@ -56,8 +59,10 @@ def render_web_view(token: TrackToken) -> WebView | None:
         html = program.render(person, Tokens(track, manage)).html
     except RenderError:
         html = program.render(NOBODY, Tokens(track, manage)).html
-    note = _("This is the email as it would look today. What you got may have had other details.")
-    return WebView(_with_note(html, note), (subscriber.locale if subscriber else "") or mailout.organization.locale)
+    locale = (subscriber.locale if subscriber else "") or mailout.organization.locale
+    with override(first_spoken(locale, mailout.organization.locale) or None):
+        note = _("This is the email as it would look today. What you got may have had other details.")
+    return WebView(_with_note(html, note), locale)
 
 
 def _person(mailout: Mailout, message: MessageRef | None) -> tuple[Subscriber | None, dict[str, object]]:
@@ -71,6 +76,6 @@ def _person(mailout: Mailout, message: MessageRef | None) -> tuple[Subscriber | 
 
 
 def _with_note(html: str, note: str) -> str:
-    banner = f'<p style="{_NOTE_STYLE}">{escape(note)}</p>'
+    banner = f'<div style="{_NOTE_STYLE}">{escape(note)}</div>'
     found = _BODY.search(html)
     return html[: found.end()] + banner + html[found.end() :] if found else banner + html

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
 
+from amazonsender.core.languages import first_spoken
 from amazonsender.core.throttle import seconds_to_wait, too_many_requests
 from delivery.selectors.readers import Reader
 
@@ -35,13 +36,12 @@ def mask_address(address: str) -> str:
 
 def language_of(request: HttpRequest, reader: Reader) -> str:
     """The reader's choice on the page, else the person's language, else the organization's, else the browser's."""
-    known = dict(settings.LANGUAGES)
     wanted = [request.GET.get("lang", "")]
     if reader.subscriber is not None:
-        wanted.append(reader.subscriber.locale.partition("-")[0].partition("_")[0].lower())
+        wanted.append(reader.subscriber.locale)
     if reader.organization is not None:
         wanted.append(reader.organization.locale)
-    return next((code for code in wanted if code in known), translation.get_language() or settings.LANGUAGE_CODE)
+    return first_spoken(*wanted) or translation.get_language() or settings.LANGUAGE_CODE
 
 
 def render_page(

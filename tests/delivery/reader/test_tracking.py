@@ -207,6 +207,16 @@ def test_the_web_view_says_what_it_is_and_runs_nothing(letter: Letter) -> None:
     assert letter.manage in page
 
 
+def test_the_web_view_says_it_in_the_persons_language_and_legibly_on_dark_screens(letter: Letter) -> None:
+    letter.ana.locale = "ru-RU"
+    letter.ana.save()
+
+    page = Client(headers={"Accept-Language": "en"}).get(f"/v/{letter.track}").content.decode()
+
+    assert "Так письмо выглядело бы сегодня." in page
+    assert "background:#f3f0ea!important;color:#4a4540!important" in page  # stronger than the email's own rules
+
+
 def test_the_web_view_of_an_erased_person_names_nobody(letter: Letter) -> None:
     letter.ana.delete()
 
