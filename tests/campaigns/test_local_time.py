@@ -106,6 +106,14 @@ def test_the_step_when_says_whose_hour_has_passed(bob_client: Client, bob: User,
     assert "Tokyo" not in said
 
 
+def test_the_review_says_who_gets_it_at_once(bob_client: Client, bob: User, local: Campaign) -> None:
+    with at(NINE - datetime.timedelta(hours=2), bob_client, bob):
+        said = text(bob_client.get(page("review", local)))
+
+    assert "2 people get it as soon as you confirm: where they live, 09:00 has passed." in said
+    assert "you can call it off" not in said
+
+
 def test_more_turns_than_fit_are_counted(bob_client: Client, bob: User, local: Campaign, newsletter: List) -> None:
     for hours in range(1, 12):
         world.subscribe(newsletter, f"h{hours}@example.org", time_zone=f"Etc/GMT-{hours}")
