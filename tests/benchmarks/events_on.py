@@ -64,6 +64,13 @@ def feed_events(database_url: str, mailout_id: int) -> Iterator[Fed]:
         raise failures[0]
 
 
+def tell_of(database_url: str, mailout_id: int, messages: list[tuple[int, str, str, datetime]]) -> None:
+    """Store a Send and a Delivery event of each message: its number, address, provider's id, and when it was sent."""
+    with psycopg.connect(database_url) as connection:
+        _store(connection, [body for message in messages for body in _bodies(mailout_id, *message)])
+    wake_processor()
+
+
 _SENT = """
 SELECT m.n, s.email, m.provider_id, m.sent_at FROM delivery_message m
   JOIN subscribers_subscriber s ON s.id = m.subscriber_id

@@ -20,11 +20,11 @@ from delivery.services.launching import launch_mailout
 from delivery.tokens import manage_token, track_token
 from organizations.models import Organization
 from subscribers.models import List
+from tests.benchmarks import newsletter
 from tests.benchmarks.harness import say
 from tests.benchmarks.provider_stub import StubProcess
 from tests.benchmarks.provider_stub.record import DIGEST_MODULUS, entry_digest
 
-SENDER = "Northwind Journal <news@northwind.example>"
 FINISH_SECONDS = 600
 
 
@@ -39,7 +39,7 @@ def launch(
         idempotency_key=f"bench:{label}",
         emails=[compiled],
         audience=Audience((people.pk,)),
-        sender=SENDER,
+        sender=newsletter.SENDER,
     )
 
 

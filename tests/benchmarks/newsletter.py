@@ -22,6 +22,7 @@ ORGANIZATION = {
 }
 FOOTER = Footer(ORGANIZATION["name"], ORGANIZATION["postal_address"], "en")
 PUBLIC_URL = "https://mail.northwind.example"
+SENDER = f"{ORGANIZATION['name']} <news@northwind.example>"
 
 _INTERESTS = ("design", "travel", "music", "cooking", "cycling", "cinema", "gardening", "astronomy")
 _FIRST = ("Ada", "Zoë", "Mikhail", "Ana", "Björn", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hiro", "Inês", "Jan")

@@ -323,6 +323,9 @@ def test_an_email_that_comes_whole_counts_by_its_address(ses: Any, url: str) -> 
 
     found = stats(url)
     assert (found["recipients"], found["people"], found["malformed"]) == (3, 2, 1)
+    asked = HttpRequest(url + "/_stub/accepted", data=orjson.dumps(["p3@example.com", "p2@example.com"]), method="POST")
+    with urlopen(asked, timeout=5) as answer:
+        assert orjson.loads(answer.read()) == ["p2@example.com"]
 
 
 def test_the_busiest_second_slides() -> None:

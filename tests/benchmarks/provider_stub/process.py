@@ -37,7 +37,13 @@ class StubProcess:
 
     def stats(self) -> dict[str, Any]:
         """Everything recorded since the last reset; see Record.stats."""
-        return self._ask("GET", "/_stub/stats")
+        stats: dict[str, Any] = self._ask("GET", "/_stub/stats")
+        return stats
+
+    def accepted(self, addresses: list[str]) -> list[str]:
+        """Those of the addresses that an email was accepted for since the last reset."""
+        found: list[str] = self._ask("POST", "/_stub/accepted", orjson.dumps(addresses))
+        return found
 
     def reset(self) -> None:
         """Start counting from zero."""
@@ -62,8 +68,7 @@ class StubProcess:
     ) -> None:
         self.stop()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         request = Request(self.url + path, data=body if method == "GET" else body or b"", method=method)
         with urlopen(request, timeout=10) as response:
-            document: dict[str, Any] = orjson.loads(response.read())
-            return document
+            return orjson.loads(response.read())

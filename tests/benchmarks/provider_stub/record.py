@@ -13,6 +13,7 @@ import orjson
 from tests.benchmarks.provider_stub.calls import quoted_json
 
 BINS_PER_SECOND = 100
+SINGLES_KEPT = 1000
 DIGEST_MODULUS = 1 << 64
 
 
@@ -26,7 +27,7 @@ class Record:
     """Counts since the last reset. Recipients are told apart by the hash of their tag, and people by that of the address.
 
     sampled_values, empty_values: slots of one recipient per call, and how many of them were empty. singles: when a call
-    of one recipient came, Unix seconds by address, so that a letter on its own can be told apart from a campaign.
+    of one recipient came, Unix seconds by address, for the first thousand, so that a letter on its own can be told apart from a campaign.
     """
 
     calls: int = 0
@@ -57,7 +58,7 @@ class Record:
         self.people.update(map(hash, addresses))
         now = time.time()
         self.bins[int(now * BINS_PER_SECOND)] += len(tags)
-        if len(tags) == 1:
+        if len(tags) == 1 and len(self.singles) < SINGLES_KEPT:
             self.singles[addresses[0].decode()] = now
         if not data:
             return
@@ -66,6 +67,10 @@ class Record:
         values = orjson.loads(orjson.loads(b'"%b"' % data[self.calls % len(data)])).values()
         self.sampled_values += len(values)
         self.empty_values += sum(1 for value in values if not value)
+
+    def accepted(self, addresses: Sequence[str]) -> list[str]:
+        """Those of the addresses that an email was accepted for."""
+        return [address for address in addresses if hash(quoted_json(address)) in self.people]
 
     def begin(self) -> None:
         """Count a request that has begun to arrive."""

@@ -164,6 +164,8 @@ class Service:
         match request.method, request.path:
             case "GET", "/_stub/stats":
                 return _json(self.record.stats())
+            case "POST", "/_stub/accepted":
+                return _json(self.record.accepted(orjson.loads(bytes(request.buffer[request.start : request.end]))))
             case "POST", "/_stub/reset":
                 # Requests under way, this one among them, stay counted.
                 self.record = Record(in_flight=self.record.in_flight)
