@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE ROUNDS SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking
+.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-rivals
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -66,3 +66,7 @@ bench-events: setup ## events per second: processor and webhook
 
 bench-tracking: setup ## how long clicks and opens take beside a send of 10,000 emails per second
 	@$(VENV)/python -m tests.benchmarks.bench_tracking $(ARGS)
+
+bench-rivals: ## anymail, post_office, SMTP and boto3 on the same provider stub, in peace and killed (installs them)
+	@$(PYTHON) run.py setup --bench
+	@$(VENV)/python -m tests.benchmarks.bench_rivals $(ARGS)

@@ -63,13 +63,13 @@ def speed_table(ours: Speed, rivals: Sequence[Speed]) -> str:
     """Markdown: one row each, ours first."""
     rows = [
         f"| {one.title} | {one.emails:,} | {one.emails_per_second:,.0f} | {one.python_us:,.1f} | {one.postgres_us:,.1f} "
-        f"| {one.cpu_us / ours.cpu_us:,.1f} × | {ours.emails_per_second / one.emails_per_second:,.1f} × |"
+        f"| {one.bytes_per_email:,.0f} | {one.cpu_us / ours.cpu_us:,.1f} × | {ours.emails_per_second / one.emails_per_second:,.1f} × |"
         for one in (ours, *rivals)
     ]
     return "\n".join(
         [
-            "| | emails | emails/s | Python, µs an email | PostgreSQL, µs an email | CPU against ours | we are faster by |",
-            "|---|--:|--:|--:|--:|--:|--:|",
+            "| | emails | emails/s | Python, µs an email | PostgreSQL, µs an email | bytes an email | CPU against ours | we are faster by |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|",
             *rows,
         ]
     )
