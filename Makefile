@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 # Extra arguments, e.g. make test ARGS="-k claim"
 ARGS ?=
-export HOST PORT FRESH EXIT PEOPLE ROUNDS SEED
+export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-rivals
@@ -11,7 +11,7 @@ export HOST PORT FRESH EXIT PEOPLE ROUNDS SEED
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
-demo: ## start everything and send the sample campaign (FRESH=1 starts over, EXIT=1 ends after the account)
+demo: ## start everything and send the sample campaign (FRESH=1 starts over, EXIT=1 ends after the account, CHAOS=1 kills meanwhile)
 	@$(PYTHON) run.py demo
 
 run: ## start everything without the sample campaign

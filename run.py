@@ -31,7 +31,8 @@ SETS = ("embedded", "dev", "bench")
 
 VERBS = {
     "setup": "create .venv with what the demo needs; with --dev, with what tests and checks need; with --bench, rivals too",
-    "demo": "start everything and send the sample campaign; FRESH=1 starts over, EXIT=1 ends after the account",
+    "demo": "start everything and send the sample campaign; FRESH=1 starts over, EXIT=1 ends after the account, "
+    "CHAOS=1 kills workers, database and broker meanwhile",
     "run": "start everything without the sample campaign",
     "test": "run the tests; what follows goes to pytest",
     "login": "print a new one-time sign-in link for what is running",

@@ -119,6 +119,18 @@ def command_of(pid: int) -> str:
     return shown.stdout.strip()
 
 
+def children_of(parent: int) -> dict[int, str]:
+    """Return the processes that ``parent`` started itself, with their command lines."""
+    if (PROC / "self").exists():
+        with suppress(OSError):
+            listed = (PROC / str(parent) / "task" / str(parent) / "children").read_text().split()
+            return {pid: command_of(pid) for pid in map(int, listed)}
+        return {}
+    shown = subprocess.run(["ps", "-ww", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=False)
+    rows = (line.split(None, 2) for line in shown.stdout.splitlines())
+    return {int(row[0]): row[2] for row in rows if len(row) == 3 and row[1] == str(parent)}
+
+
 def wait_for(condition: Callable[[], bool], *, seconds: float, every: float = 0.05) -> bool:
     """Wait until ``condition`` holds; False when it didn't in time."""
     deadline = time.monotonic() + seconds

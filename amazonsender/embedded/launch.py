@@ -1,6 +1,7 @@
 """What ``run.py`` starts once the packages are there: demo, run, test, manage, stop, wipe."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from types import FrameType
 
 from amazonsender.core.loopback import LOOPBACK_HOSTS, WILDCARD_HOSTS
 from amazonsender.core.processes import end_stranger, spawn
+from amazonsender.embedded.chaos import SEND_SECONDS, Chaos
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
 from amazonsender.embedded.home import PROJECT, Home, find_home, free_port
@@ -35,16 +37,23 @@ def say(text: str) -> None:
 def run_demo(options: Mapping[str, str]) -> int:
     """Start everything with the sample campaign; ``FRESH`` starts over, ``EXIT`` ends after the account.
 
-    ``PEOPLE`` sends to another number of sample people than 10,000.
+    ``PEOPLE`` sends to another number of sample people than 10,000. ``CHAOS`` kills workers, database and broker
+    meanwhile, at moments that ``SEED`` repeats.
     """
     command = "seed_demo"
+    for name in ("PEOPLE", "SEED"):
+        if not (options.get(name) or "0").isdecimal():
+            raise EmbeddedError(f"{name}={options[name]} is no number.")
     if people := options.get("PEOPLE", ""):
-        if not people.isdecimal():
-            raise EmbeddedError(f"PEOPLE={people} is no number.")
         command += f" --people {people}"
-    if _wants(options, "EXIT"):
-        return _run_stack(options, ["--then", f"{command} --verify", "--exit"], sample=True)
-    return _run_stack(options, ["--then", command], sample=True)
+    seed = None
+    if _wants(options, "CHAOS"):
+        seed = int(options.get("SEED") or random.randrange(1, 1000))  # noqa: S311 - any other will do
+        command += f" --last {SEND_SECONDS}"
+    ends = _wants(options, "EXIT")
+    if ends or seed is not None:
+        command += " --verify"
+    return _run_stack(options, ["--then", command, *(["--exit"] if ends else [])], sample=True, chaos_seed=seed)
 
 
 def run_plain(options: Mapping[str, str]) -> int:
@@ -127,7 +136,7 @@ def stack_environment(home: Home) -> dict[str, str]:
     } | given
 
 
-def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool) -> int:
+def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool, chaos_seed: int | None = None) -> int:
     home = find_home(_explicit_home())
     lock = home.lock()
     if lock is None:
@@ -147,7 +156,10 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool) -> 
                 home.keep_environment(environment)
                 say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
                 failed = _prepare(home, environment, sample=sample) or (has_moved and _confirm_home(environment))
-                return failed or _supervise(home, environment, services, then)
+                if failed:
+                    return failed
+                chaos = None if chaos_seed is None else Chaos(services, log=home.log_path, seed=chaos_seed, say=say)
+                return _supervise(home, environment, services, then, chaos)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -174,16 +186,20 @@ def _confirm_home(environment: Mapping[str, str]) -> int:
     return _manage(["confirm_home", "--yes"], environment, quiet=True)
 
 
-def _supervise(home: Home, environment: dict[str, str], services: Services, then: list[str]) -> int:
-    """Run the stack as a child, and revive services that die under it."""
+def _supervise(
+    home: Home, environment: dict[str, str], services: Services, then: list[str], chaos: Chaos | None
+) -> int:
+    """Run the stack as a child, and revive services that die under it; ``chaos`` kills and revives by itself."""
     command = [sys.executable, "manage.py", "runstack", "--host", _host(), "--port", home.remembered("web_port")]
     command += ["--log-file", str(home.log_path), *then]
     stack = spawn(command, env=environment, output=None, cwd=PROJECT)
     try:
         while True:
             try:
-                return stack.wait(1.0)
+                return stack.wait(1.0 if chaos is None else 0.1)
             except subprocess.TimeoutExpired:
+                if chaos is not None:
+                    chaos.step(stack.pid)
                 services.revive()
     except KeyboardInterrupt:
         stack.send_signal(signal.SIGTERM)

@@ -94,10 +94,10 @@ class Postgres:
         self._wait_until_ready()
         self._make_database()
 
-    def stop(self) -> None:
+    def stop(self, *, how: signal.Signals = signal.SIGINT) -> None:
         """End it within seconds; clients still connected are turned away and their work rolled back."""
         if self.process is not None:
-            end(self.process, signal.SIGINT, seconds=STOP_SECONDS)
+            end(self.process, how, seconds=STOP_SECONDS)
             self.process = None
 
     @property

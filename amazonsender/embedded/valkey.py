@@ -54,10 +54,10 @@ class Valkey:
             words = self.log_path.read_text(encoding="utf-8", errors="replace")[-800:]
             raise EmbeddedError(f"Valkey didn't start. The end of {self.log_path}:\n{words}")
 
-    def stop(self) -> None:
+    def stop(self, *, how: signal.Signals = signal.SIGTERM) -> None:
         """End it; what it holds is on disk by then."""
         if self.process is not None:
-            end(self.process, signal.SIGTERM, seconds=STOP_SECONDS)
+            end(self.process, how, seconds=STOP_SECONDS)
             self.process = None
 
     @property

@@ -102,7 +102,8 @@ class Supervisor:
             if process is None or process.code is None:
                 continue
             name, delay = child.program.name, child.plan_restart(process.started_at)
-            self._console.replay(name)
+            if process.code != -signal.SIGKILL:  # what is killed had no time to say why
+                self._console.replay(name)
             self._console.report(
                 f"{name} {describe_end(process.code)}; starting it again in {delay:.0f} s.", trouble=True
             )

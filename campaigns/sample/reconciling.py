@@ -9,6 +9,7 @@ from django.db import connection
 
 from campaigns.sample.localses import Accepted
 from delivery.models import Mailout, MessageState
+from delivery.selectors.unanswered import connection_words
 from delivery.tokens import read_track_token
 from subscribers.addresses import InvalidAddress, canonical
 
@@ -25,6 +26,7 @@ class Comparison:
     surplus: list[str] = field(default_factory=list)  # Local SES accepted, the ledger does not say sent
     different: list[str] = field(default_factory=list)  # another address or another message id
     twice: list[str] = field(default_factory=list)
+    unanswered: dict[str, list[str]] = field(default_factory=dict)  # reason → whom neither side can vouch for
 
     @property
     def is_equal(self) -> bool:
@@ -33,7 +35,8 @@ class Comparison:
     def sentence(self) -> str:
         """The result in words."""
         if self.is_equal:
-            return f"Local SES and the ledger agree, person by person: {self.ledger} sent, {self.localses} accepted."
+            agreed = f"Local SES and the ledger agree, person by person: {self.ledger} sent, {self.localses} accepted."
+            return "\n".join([agreed, *self._unanswered_sentences()])
         parts = [
             f"{len(people)} {word} ({', '.join(people[:EXAMPLES])})"
             for word, people in (
@@ -44,7 +47,14 @@ class Comparison:
             )
             if people
         ]
-        return f"Local SES and the ledger DISAGREE: {self.ledger} sent, {self.localses} accepted; {'; '.join(parts)}."
+        said = f"Local SES and the ledger DISAGREE: {self.ledger} sent, {self.localses} accepted; {'; '.join(parts)}."
+        return "\n".join([said, *self._unanswered_sentences()])
+
+    def _unanswered_sentences(self) -> list[str]:
+        return [
+            f"Without an answer, and not sent to again: {len(people)} ({', '.join(people)}). {reason}"
+            for reason, people in self.unanswered.items()
+        ]
 
 
 def compare(mailout: Mailout, accepted: Iterable[Accepted]) -> Comparison:
@@ -68,7 +78,28 @@ def compare(mailout: Mailout, accepted: Iterable[Accepted]) -> Comparison:
         elif wanted != (_key(entry.to), entry.message_id):
             result.different.append(entry.to)
     result.missing = [address for n, (address, _id) in expected.items() if n not in seen]
+    result.unanswered = _unanswered(mailout)
     return result
+
+
+_ADDRESS_JOINS = """
+  LEFT JOIN subscribers_subscriber s ON s.id = m.subscriber_id
+  LEFT JOIN delivery_message_address a ON a.mailout_id = m.mailout_id AND a.n = m.n
+"""
+
+
+def _unanswered(mailout: Mailout) -> dict[str, list[str]]:
+    """Addresses of the messages that got no answer, by what is known of the reason."""
+    found: dict[str, list[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(s.address_key, lower(a.address), ''), coalesce(m.error, '') FROM delivery_message m"
+            f"{_ADDRESS_JOINS} WHERE m.mailout_id = %s AND m.state = %s ORDER BY m.n",
+            [mailout.pk, int(MessageState.UNKNOWN)],
+        )
+        for address, error in cursor.fetchall():
+            found.setdefault(connection_words(error) or error, []).append(address)
+    return found
 
 
 def _ledger(mailout: Mailout) -> dict[int, tuple[str, str]]:
@@ -79,9 +110,7 @@ def _ledger(mailout: Mailout) -> dict[int, tuple[str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT m.n, coalesce(s.address_key, lower(a.address)), m.provider_id FROM delivery_message m"
-            " LEFT JOIN subscribers_subscriber s ON s.id = m.subscriber_id"
-            " LEFT JOIN delivery_message_address a ON a.mailout_id = m.mailout_id AND a.n = m.n"
-            " WHERE m.mailout_id = %s AND (m.state = %s OR m.provider_id IS NOT NULL)",
+            f"{_ADDRESS_JOINS} WHERE m.mailout_id = %s AND (m.state = %s OR m.provider_id IS NOT NULL)",
             [mailout.pk, int(MessageState.SENT)],
         )
         return {n: (address or "", provider_id or "") for n, address, provider_id in cursor.fetchall()}

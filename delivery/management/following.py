@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from django.db import InterfaceError, OperationalError, connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -13,11 +15,27 @@ from delivery.models import ExclusionReason, Mailout, MailoutState
 from delivery.selectors.progress import Progress, mailout_account, mailout_progress
 
 LOOK_SECONDS = 0.25
+OUTAGE_SECONDS = 60.0  # how long a watcher waits for a database that restarts
 FINISHED, UNDER_WAY, HELD = 0, 3, 4  # 1 and 2 are for commands that fail and for wrong arguments
+
+Result = TypeVar("Result")
 
 
 class StillRunning(Exception):
     """The mailout did not finish in time, is paused, or parked."""
+
+
+def outlive_outage(read: Callable[[], Result]) -> Result:
+    """Read, and read again while the database restarts: whoever only watches need not fail with it."""
+    deadline = time.monotonic() + OUTAGE_SECONDS
+    while True:
+        try:
+            return read()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+            connection.close()
+            time.sleep(LOOK_SECONDS)
 
 
 def follow_mailout(mailout: Mailout, *, seconds: float, quiet: bool = False) -> Progress:
@@ -36,7 +54,7 @@ def follow_mailout(mailout: Mailout, *, seconds: float, quiet: bool = False) -> 
     with bar:
         task = bar.add_task("Sending" if not mailout.is_dry_run else "Simulating", total=mailout.eligible, speed="")
         while True:
-            progress = mailout_progress(mailout)
+            progress = outlive_outage(lambda: mailout_progress(mailout))
             done = max(0, mailout.eligible - progress.waiting)
             bar.update(task, completed=done, speed=f"{progress.rate:,.0f}/s" if progress.rate else "")
             if not mailout.is_open:

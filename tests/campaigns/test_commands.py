@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -18,6 +20,7 @@ from campaigns.sample.people import make_people
 from campaigns.sample.reconciling import compare
 from campaigns.services.launching import launch_campaign
 from delivery.engine.process import make_runner
+from delivery.management import following
 from delivery.models import AccountPace, Mailout, MailoutKind, Message, MessageState, ParkReason, SendingAccount
 from delivery.tokens import track_token
 from organizations.models import Organization
@@ -117,6 +120,42 @@ def test_equal_records_agree(sent: Mailout) -> None:
 
     assert comparison.is_equal
     assert comparison.sentence() == "Local SES and the ledger agree, person by person: 5 sent, 5 accepted."
+
+
+def test_whoever_has_no_answer_is_named_with_the_reason(sent: Mailout) -> None:
+    record = accepted(sent)
+    Message.objects.filter(mailout_id=sent.pk, n=2).update(
+        state=MessageState.UNKNOWN, provider_id=None, error="no answer: the worker was lost"
+    )
+
+    without = compare(sent, [entry for entry in record if entry.to != "newsletter2@example.com"])
+    accepted_after_all = compare(sent, record)
+
+    assert without.is_equal
+    assert without.sentence().splitlines()[1:] == [
+        "Without an answer, and not sent to again: 1 (newsletter2@example.com). "
+        "Our worker was lost while the call was out."
+    ]
+    assert accepted_after_all.surplus == ["newsletter2@example.com"]
+    assert not accepted_after_all.is_equal
+
+
+def test_a_watcher_outlives_a_restart_of_the_database_but_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[int | None] = [None, None, 3]
+
+    def read() -> int:
+        answer = answers.pop(0)
+        if answer is None:
+            raise OperationalError("the server is away")
+        return answer
+
+    monkeypatch.setattr("delivery.management.following.connection", SimpleNamespace(close=lambda: None))
+    assert following.outlive_outage(read) == 3
+
+    monkeypatch.setattr(following, "OUTAGE_SECONDS", 0)
+    answers.append(None)
+    with pytest.raises(OperationalError):
+        following.outlive_outage(read)
 
 
 def test_every_difference_between_the_records_is_named(sent: Mailout) -> None:

@@ -19,6 +19,7 @@ import pytest
 from amazonsender.core.processes import wait_for
 from amazonsender.embedded import launch as embedded_launch
 from amazonsender.embedded.__main__ import main
+from amazonsender.embedded.chaos import Chaos
 from amazonsender.embedded.home import Home, find_home
 from amazonsender.embedded.launch import stack_environment
 from amazonsender.reference import declared_variables
@@ -39,7 +40,7 @@ def no_services_given(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A clone's folder of its own, and nothing of the surroundings."""
-    for name in ("HOST", "PORT", "FRESH", "EXIT", "PEOPLE"):
+    for name in ("HOST", "PORT", "FRESH", "EXIT", "PEOPLE", "CHAOS", "SEED"):
         monkeypatch.delenv(name, raising=False)
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-test-"))
     folder.chmod(0o755)
@@ -144,6 +145,34 @@ def test_a_demo_that_ends_after_its_account_succeeds_when_both_records_agree(
     sent = re.search(r"^ +sent +(\d+)$", output, re.MULTILINE)
     assert sent
     assert f"person by person: {sent.group(1)} sent, {sent.group(1)} accepted." in output
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_chaos_slows_the_campaign_down_and_compares_the_records(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ends: bool
+) -> None:
+    told: list[object] = []
+
+    def supervise(*arguments: object) -> int:
+        told.extend(arguments[-2:])
+        return 0
+
+    monkeypatch.setattr(embedded_launch, "_manage", lambda *_arguments, **_options: 0)
+    monkeypatch.setattr(embedded_launch, "_supervise", supervise)
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("CHAOS", "1")
+    monkeypatch.setenv("SEED", "12")
+    if ends:
+        monkeypatch.setenv("EXIT", "1")
+
+    assert main(["demo"]) == 0
+
+    then, chaos = told
+    assert then == ["--then", "seed_demo --last 60 --verify", *(["--exit"] if ends else [])]
+    assert isinstance(chaos, Chaos)
+    assert "SEED=12" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("moved", [True, False])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amazonsender.core import processes
-from amazonsender.core.processes import command_of, end, end_stranger, running, spawn, wait_for
+from amazonsender.core.processes import children_of, command_of, end, end_stranger, running, spawn, wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -69,6 +69,20 @@ def test_a_command_line_is_read_with_and_without_proc(monkeypatch: pytest.Monkey
     assert "import time; time.sleep(60)" in command_of(process.pid)
     end(process, signal.SIGKILL, seconds=5)
     assert command_of(process.pid) == ""
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_the_children_of_a_process_are_found_with_and_without_proc(
+    monkeypatch: pytest.MonkeyPatch, *, has_proc: bool
+) -> None:
+    if not has_proc:
+        monkeypatch.setattr(processes, "PROC", Path("/nowhere"))
+    process = start("print('up', flush=True); import time; time.sleep(61)")
+
+    assert "import time; time.sleep(61)" in children_of(os.getpid())[process.pid]
+    assert children_of(process.pid) == {}
+    end(process, signal.SIGKILL, seconds=5)
+    assert children_of(process.pid) == {}
 
 
 def test_a_program_has_a_session_of_its_own_so_that_ctrl_c_does_not_reach_it() -> None:

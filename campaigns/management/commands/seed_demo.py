@@ -25,7 +25,13 @@ from campaigns.services.sample import (
     set_up_sample_organization,
 )
 from delivery.compiling import CompileError
-from delivery.management.following import StillRunning, account_data, account_lines, follow_mailout
+from delivery.management.following import (
+    StillRunning,
+    account_data,
+    account_lines,
+    follow_mailout,
+    outlive_outage,
+)
 from delivery.models import Inbox, Mailout
 from delivery.services.accounts import set_up_local_account
 from organizations.models import Organization
@@ -66,6 +72,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--settle", type=float, default=300, help="Seconds to wait at most for everything to come back."
         )
+        parser.add_argument(
+            "--last", type=float, default=0, help="Seconds that sending takes at least; normally a few."
+        )
         parser.add_argument("--format", choices=["text", "json"], default="text", help="How to answer.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -84,7 +93,8 @@ class Command(BaseCommand):
         try:
             localses.wait_until_up(seconds=30)
             share = min(options["people"] / PEOPLE, 1)
-            localses.change_settings(**BEHAVIOUR, spread_seconds=max(SPREAD_SECONDS * share, 1))
+            pace = {"max_send_rate": max(options["people"] / options["last"], 1.0)} if options["last"] else {}
+            localses.change_settings(**BEHAVIOUR | pace, spread_seconds=max(SPREAD_SECONDS * share, 1))
             campaign = self._fill(made.organization, options["people"])
             mailout = self._send(campaign)
             self._settle(localses, mailout, options["settle"])
@@ -132,9 +142,9 @@ class Command(BaseCommand):
         before: Results | None = None
         while time.monotonic() < deadline:
             stats = localses.stats()
-            now = results_of(mailout)
+            now = outlive_outage(lambda: results_of(mailout))
             is_told = not stats["events_pending"] and not stats["posts_waiting"]
-            if is_told and now == before and not Inbox.objects.exists():
+            if is_told and now == before and not outlive_outage(Inbox.objects.exists):
                 return
             before = now
             time.sleep(1)
