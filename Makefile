@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv/bin
 # Extra arguments, e.g. make test ARGS="-k claim"
 ARGS ?=
-export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED
+export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED MINUTES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-rivals
+.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-rivals soak
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -70,3 +70,6 @@ bench-tracking: setup ## how long clicks and opens take beside a send of 10,000 
 bench-rivals: ## anymail, post_office, SMTP and boto3 on the same provider stub, in peace and killed (installs them)
 	@$(PYTHON) run.py setup --bench
 	@$(VENV)/python -m tests.benchmarks.bench_rivals $(ARGS)
+
+soak: setup ## campaigns, events, imports and readers together for long: does anything grow? (MINUTES=60)
+	@$(VENV)/python -m tests.soak $(ARGS)

@@ -1,0 +1,119 @@
+"""What is measured in a soak: memory of each process, connections, tables, and how far the work is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import psycopg
+import redis
+
+from tests.soak.report import Series
+
+QUEUES = ("send", "events", "imports", "default")
+# Tables that keep what they get: what one row costs must not grow. Those that are emptied again: their size must not.
+KEEPING = (
+    "delivery_message",
+    "delivery_message_batch",
+    "delivery_send_call",
+    "delivery_event",
+    "delivery_inbox_seen",
+    "subscribers_subscriber",
+)
+EMPTIED = ("delivery_inbox", "delivery_account_pace", "delivery_engine_slot", "delivery_mailout_counter")
+
+_TABLE = """
+SELECT COALESCE(sum(pg_relation_size(t.relid)), 0), COALESCE(sum(pg_indexes_size(t.relid)), 0),
+       COALESCE(sum(s.n_live_tup), 0), COALESCE(sum(s.n_dead_tup), 0)
+  FROM (SELECT relid FROM pg_partition_tree(%(name)s::regclass) WHERE isleaf
+        UNION SELECT %(name)s::regclass) t JOIN pg_stat_user_tables s ON s.relid = t.relid
+"""
+MEGABYTE = 2**20
+
+Key = tuple[str, str]  # name and kind, see report.LIMITS
+
+
+class Sampler:
+    """Takes samples of an installation: `roots` are its processes by name, whose children count apart."""
+
+    def __init__(self, database_url: str, broker: str, roots: Mapping[str, int]) -> None:
+        self._connection = psycopg.connect(database_url, autocommit=True)
+        self._broker = redis.Redis.from_url(broker)
+        self._roots = {name: psutil.Process(pid) for name, pid in roots.items()}
+        self._postmaster = psutil.Process(self._connection.info.backend_pid).parent()
+        self.times: list[float] = []
+        self.samples: list[dict[Key, float]] = []
+
+    def close(self) -> None:
+        self._connection.close()
+        self._broker.close()
+
+    def take(self, at: float) -> dict[Key, float]:
+        """Measure everything, `at` seconds after the start."""
+        sample = self._memory() | self._connections() | self._tables() | self._lags()
+        self.times.append(at)
+        self.samples.append(sample)
+        return sample
+
+    def series(self) -> list[Series]:
+        """What was measured each time, in the order of measuring; what came or went is left out."""
+        names = [key for key in self.samples[0] if all(key in sample for sample in self.samples)]
+        return [Series(name, kind, self.times, [sample[name, kind] for sample in self.samples]) for name, kind in names]
+
+    def _memory(self) -> dict[Key, float]:
+        """PSS of each process; of PostgreSQL without shared memory, because its buffers fill by design."""
+        found: dict[Key, float] = {}
+        for name, root in self._roots.items():
+            found[name, "memory MB"] = root.memory_full_info().pss / MEGABYTE
+            for place, child in enumerate(sorted(root.children(recursive=True), key=lambda one: one.pid), 1):
+                with suppress(psutil.NoSuchProcess):
+                    found[f"{name}, child {place}", "memory MB"] = child.memory_full_info().pss / MEGABYTE
+        private = 0.0
+        for process in [self._postmaster, *self._postmaster.children()] if self._postmaster else []:
+            with suppress(OSError):  # it ended meanwhile
+                private += _anonymous_pss(process.pid)
+        return found | {("postgresql, private", "memory MB"): private / MEGABYTE}
+
+    def _connections(self) -> dict[Key, float]:
+        row = self._connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        ).fetchone()
+        return {("database", "connections"): float(row[0] if row else 0)}
+
+    def _tables(self) -> dict[Key, float]:
+        found: dict[Key, float] = {}
+        for name in (*KEEPING, *EMPTIED):
+            row = self._connection.execute(_TABLE, {"name": name}).fetchone()
+            heap, indexes, live, dead = map(float, row or (0, 0, 0, 0))
+            if name in KEEPING:
+                found[f"{name}, rows", "bytes per row"] = heap / max(live, 1)
+                found[f"{name}, indexes", "bytes per row"] = indexes / max(live, 1)
+                found[name, "dead share"] = dead / max(live + dead, 1)
+            else:
+                found[name, "size MB"] = (heap + indexes) / MEGABYTE
+        return found
+
+    def _lags(self) -> dict[Key, float]:
+        row = self._connection.execute(
+            "SELECT (SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(received_at)), 0) FROM delivery_inbox),"
+            " (SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(due_at)), 0) FROM delivery_message_batch"
+            "   WHERE state = 0 AND due_at < clock_timestamp())"
+        ).fetchone()
+        oldest_event, oldest_batch = row or (0, 0)
+        waiting = sum(int(self._broker.llen(queue)) for queue in QUEUES)
+        return {
+            ("oldest event in the inbox", "seconds"): max(float(oldest_event), 0.0),
+            ("oldest batch that is due", "seconds"): max(float(oldest_batch), 0.0),
+            ("tasks in the broker", "tasks"): float(waiting),
+        }
+
+
+def _anonymous_pss(pid: int) -> float:
+    """Bytes of a process's memory that is neither shared nor of files; a page that several have counts in parts.
+
+    The unique set size would count a page of the shared buffers as long as only one backend has touched it.
+    """
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024.0 for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
