@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +35,19 @@ MEGABYTE = 2**20
 Key = tuple[str, str]  # name and kind, see report.LIMITS
 
 
+def series_of(times: Sequence[float], samples: Sequence[Mapping[Key, float]]) -> list[Series]:
+    """Each quantity with the times at which it was there, without what a short-lived process left behind.
+
+    A worker's children are there only some seconds after the worker, and may be replaced.
+    """
+    found = []
+    for name, kind in sorted({key for sample in samples for key in sample}, key=lambda key: (key[1], key[0])):
+        points = [(at, sample[name, kind]) for at, sample in zip(times, samples, strict=True) if (name, kind) in sample]
+        if 2 * len(points) > len(samples):
+            found.append(Series(name, kind, [at for at, _ in points], [value for _, value in points]))
+    return found
+
+
 class Sampler:
     """Takes samples of an installation: `roots` are its processes by name, whose children count apart."""
 
@@ -58,9 +71,8 @@ class Sampler:
         return sample
 
     def series(self) -> list[Series]:
-        """What was measured each time, in the order of measuring; what came or went is left out."""
-        names = [key for key in self.samples[0] if all(key in sample for sample in self.samples)]
-        return [Series(name, kind, self.times, [sample[name, kind] for sample in self.samples]) for name, kind in names]
+        """What was measured, by kind; see series_of."""
+        return series_of(self.times, self.samples)
 
     def _memory(self) -> dict[Key, float]:
         """PSS of each process; of PostgreSQL without shared memory, because its buffers fill by design."""
