@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from time import monotonic
 from types import FrameType
 
 import structlog
@@ -12,17 +13,20 @@ from billiard.process import active_children
 from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS
 from delivery.engine import home, process, ticking
 from delivery.engine.database import open_connection
-from delivery.models import SendingAccount
+from delivery.models import Mailout, SendingAccount
 from delivery.services.accounts import check_account, durability_problem
 from delivery.services.launching import wake_engine
 from delivery.services.partitions import ensure_partitions
 
 logger = structlog.get_logger(__name__)
+
+ASKING_SECONDS = 3.0
 
 
 @shared_task(name="delivery.tasks.run_slice", ignore_result=True, acks_late=False)
@@ -57,8 +61,22 @@ def housekeep() -> None:
         ticking.roll_day(connection)
         ticking.clear_old_calls(connection)
         problem = durability_problem(connection)
-    for account in SendingAccount.objects.order_by("pk"):
-        check_account(account=account, durability_problem=problem)
+    _check_accounts(problem)
+
+
+def _check_accounts(durability_problem: str) -> None:
+    """Ask about the accounts that are sending first, then about those that were asked longest ago.
+
+    For some seconds only, the rest the next time: a provider that hangs would keep the ticks behind this task waiting,
+    one account after the other.
+    """
+    is_sending = Exists(Mailout.objects.filter(account=OuterRef("pk"), finished_at=None))
+    longest_ago = F("checked_at").asc(nulls_first=True)
+    started_at = monotonic()
+    for account in SendingAccount.objects.order_by(is_sending.desc(), longest_ago, "pk"):
+        check_account(account=account, durability_problem=durability_problem)
+        if monotonic() - started_at > ASKING_SECONDS:
+            return
 
 
 PERIODIC = {

@@ -18,7 +18,7 @@ from delivery.engine import process
 from delivery.engine.database import Connection
 from delivery.engine.loop import EngineLoop
 from delivery.engine.simulating import SimulatedProvider
-from delivery.models import AccountPace, AccountUsage, EngineHome, Mailout, ParkReason, SendCall
+from delivery.models import AccountPace, AccountUsage, EngineHome, Mailout, ParkReason, SendCall, SendingAccount
 from delivery.selectors.progress import mailout_progress
 from tests.delivery.engine.world import World
 from tests.factories import AccountFactory
@@ -187,6 +187,34 @@ def test_housekeeping_rolls_the_day_clears_calls_and_asks_every_account(
     assert AccountPace.objects.get(account=world.account).day_used == sum(
         AccountUsage.objects.values_list("n", flat=True)
     )
+
+
+def test_accounts_that_answer_slowly_are_asked_by_turns_the_sending_ones_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty accounts at a provider that hangs kept the ticks waiting for minutes."""
+    now = timezone.now()
+    idle = [AccountFactory.create(checked_at=now - timedelta(hours=hours)) for hours in (1, 3, 2)]
+    never = AccountFactory.create()
+    world.add_people(1)
+    world.launch()
+    clock = 0.0
+    asked: list[int] = []
+
+    def check_slowly(*, account: SendingAccount, durability_problem: str) -> None:
+        nonlocal clock
+        clock += 2.0
+        asked.append(account.pk)
+        SendingAccount.objects.filter(pk=account.pk).update(checked_at=timezone.now())
+
+    monkeypatch.setattr(tasks, "check_account", check_slowly)
+    monkeypatch.setattr(tasks, "monotonic", lambda: clock)
+
+    for _ in range(4):
+        tasks.housekeep()
+
+    sending, (an_hour, three, two) = world.account.pk, (account.pk for account in idle)
+    assert asked == [sending, never.pk, sending, three, sending, two, sending, an_hour]
 
 
 # stopping
