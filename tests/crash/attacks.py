@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import httpx
-import psycopg
 
 from amazonsender.core.processes import wait_for
 from amazonsender.embedded.postgres import DATABASE
@@ -26,6 +25,7 @@ BACKUP, ASIDE, COPY = "crash_backup", "crash_aside", "crash_copy"
 COPY_BROKER = 2  # the copy's own database of the broker; a careless copy shares the original's
 WORKERS = ("send", "work", "scheduler")
 CLOCKS = (-170.0, -20.0, 20.0, 170.0)  # seconds apart; Amazon refuses signatures that are five minutes off
+AWAY_SECONDS = 30.0
 WATCH_SECONDS = 3.0
 
 
@@ -243,6 +243,8 @@ class Attacks:
         self.installation.flush_broker()
 
     def _kill_broker(self, dice: random.Random) -> None:
+        if not self.installation.valkey.alive:
+            return
         self.installation.kill_broker()
         if dice.random() < 0.5:
             (self.installation.valkey.folder / "appendonlydir").rename(
@@ -251,8 +253,9 @@ class Attacks:
             self.note("and what it had on disk is lost")
 
         def back() -> None:
-            self.installation.start_broker()
-            self.note("the broker is back")
+            if not self.installation.valkey.alive:
+                self.installation.start_broker()
+                self.note("the broker is back")
 
         self.after(dice.uniform(0.0, 2.0), back)
 
@@ -312,26 +315,36 @@ class Attacks:
                     self.fleet.kill(name)
             self._seconds.clear()
             self._count_armed()
+            if not self.installation.valkey.alive:
+                self.installation.start_broker()
             self.installation.swap_databases(DATABASE, ASIDE, BACKUP)
             self.note("the backup took the database's place")
-            calls = self._calls_of(DATABASE)
-            for name in WORKERS:
-                self.fleet.start(name)
-            wait_for(lambda: self._is_away(DATABASE), seconds=20.0)
-            time.sleep(WATCH_SECONDS)
-            sent = self._calls_of(DATABASE) - calls
-            if sent or not self._is_away(DATABASE):
-                raise HomeGuardFailed(f"the restored backup armed {sent} calls")
-            self.note("the restored backup sends nothing")
-            for name in WORKERS:
-                self.fleet.kill(name)
-            self.installation.swap_databases(DATABASE, BACKUP, ASIDE)
-            self.installation.drop_database(BACKUP)
-            self.note("the database is back in its place")
-            for name in ("web", *WORKERS):
-                self._start(name)
+            try:
+                self._watch_restored()
+            finally:
+                for name in WORKERS:
+                    self.fleet.kill(name)
+                self.installation.swap_databases(DATABASE, BACKUP, ASIDE)
+                self.installation.drop_database(BACKUP)
+                self.note("the database is back in its place")
+                for name in ("web", *WORKERS):
+                    self._start(name)
 
         self.after(dice.uniform(0.5, 3.0), restore)
+
+    def _watch_restored(self) -> None:
+        """The workers of the restored database arm nothing, and see that they are not at home."""
+        calls = self._calls_of(DATABASE)
+        for name in WORKERS:
+            self.fleet.start(name)
+        is_away = wait_for(lambda: self._is_away(DATABASE), seconds=AWAY_SECONDS)
+        time.sleep(WATCH_SECONDS)
+        sent = self._calls_of(DATABASE) - calls
+        if sent or not is_away:
+            raise HomeGuardFailed(
+                f"the restored backup armed {sent} calls" if sent else "the backup thinks it is at home"
+            )
+        self.note("the restored backup sends nothing")
 
     def _start_copy(self, dice: random.Random) -> None:
         """A copy of the database with workers of its own, everything else as in the original."""
@@ -359,18 +372,20 @@ class Attacks:
         self.after(10.0, leave)
 
     def _calls_of(self, database: str) -> int:
-        with psycopg.connect(self.installation.url_of(database)) as connection:
-            row = connection.execute("SELECT count(*) FROM delivery_send_call WHERE state <> 3").fetchone()
-        return int(row[0]) if row else 0
+        return int(
+            self.installation.rows("SELECT count(*) FROM delivery_send_call WHERE state <> 3", database=database)[0][0]
+        )
 
     def _is_away(self, database: str) -> bool:
-        with psycopg.connect(self.installation.url_of(database)) as connection:
-            return connection.execute("SELECT is_away FROM delivery_engine_home").fetchone() == (True,)
+        return self.installation.rows("SELECT is_away FROM delivery_engine_home", database=database) == [(True,)]
 
     def heal(self) -> None:
         """Whatever stands still goes on, whatever is dead is started, the clocks are right: the end of every round."""
         while self._todo:
-            heapq.heappop(self._todo)[2]()
+            try:
+                heapq.heappop(self._todo)[2]()
+            except Exception as error:  # noqa: BLE001 - the round has failed already, and the others are to be healed
+                self.note(f"{type(error).__name__}: {error}")
         for name in self._seconds:
             self.fleet.kill(f"{name}-second")
         for name in self._clocks:

@@ -203,11 +203,13 @@ class Installation:
 
     # ---- the database -----------------------------------------------------------------------------------
 
-    def rows(self, query: str, params: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+    def rows(
+        self, query: str, params: Sequence[object] | Mapping[str, object] = (), *, database: str = DATABASE
+    ) -> list[tuple[Any, ...]]:
         """Rows of a query, asked again while the server is away."""
 
         def ask() -> list[tuple[Any, ...]]:
-            with psycopg.connect(self.postgres.url, autocommit=True, connect_timeout=5) as connection:
+            with psycopg.connect(self.url_of(database), autocommit=True, connect_timeout=5) as connection:
                 cursor = connection.execute(query, params)
                 return cursor.fetchall() if cursor.description else []
 

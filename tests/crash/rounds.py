@@ -117,7 +117,7 @@ def _are_finished(scene: Scene) -> bool:
 
 
 def _states(scene: Scene) -> list[tuple[int, str, str]]:
-    mailouts = persist(lambda: list(Mailout.objects.filter(organization=scene.organization).order_by("pk")))
+    mailouts = persist(lambda: list(Mailout.objects.filter(list_ids=[scene.readers.pk]).order_by("pk")))
     return [(mailout.pk, mailout.state, mailout.state_reason) for mailout in mailouts]
 
 

@@ -194,12 +194,14 @@ class Scene:
 
 
 def make_scene(installation: Installation, plan: Plan, timeline: Timeline) -> Scene:
-    """An organization with people on a list, campaigns ready to go, and an account at Local SES."""
-    organization = Organization.objects.create(
-        name=f"Round {plan.seed}",
-        postal_address="1 Main Street, Riga",
-        sender_name="News",
-        sender_email="news@crash.example",
+    """People on a list, campaigns ready to go, and an account at Local SES, which is the same in every round."""
+    organization, _made = Organization.objects.get_or_create(
+        name="Attacked",
+        defaults={
+            "postal_address": "1 Main Street, Riga",
+            "sender_name": "News",
+            "sender_email": "news@crash.example",
+        },
     )
     account = set_up_local_account(organization=organization)
     account.calls_in_flight = CALLS_IN_FLIGHT // 2
@@ -208,7 +210,7 @@ def make_scene(installation: Installation, plan: Plan, timeline: Timeline) -> Sc
     account.pilot_wait_seconds = 2
     account.save()
     check_account(account=account)
-    chosen = List.objects.create(organization=organization, name="Readers")
+    chosen = List.objects.create(organization=organization, name=f"Readers of round {plan.seed}")
     people = _make_people(organization, chosen, plan)
     campaigns = [_make_campaign(organization, account, chosen, number) for number in range(plan.mailouts)]
     return Scene(installation, plan, timeline, organization, account, chosen, people, campaigns)
