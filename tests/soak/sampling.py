@@ -97,8 +97,7 @@ class Sampler:
     def _tables(self) -> dict[Key, float]:
         found: dict[Key, float] = {}
         for name in (*KEEPING, *EMPTIED):
-            row = self._connection.execute(_TABLE, {"name": name}).fetchone()
-            heap, indexes, live, dead = map(float, row or (0, 0, 0, 0))
+            heap, indexes, live, dead = self._table(name)
             if name in KEEPING:
                 found[f"{name}, rows", "bytes per row"] = heap / max(live, 1)
                 found[f"{name}, indexes", "bytes per row"] = indexes / max(live, 1)
@@ -106,6 +105,16 @@ class Sampler:
             else:
                 found[name, "size MB"] = (heap + indexes) / MEGABYTE
         return found
+
+    def _table(self, name: str) -> tuple[float, float, float, float]:
+        """Bytes of rows, bytes of indexes, live rows, dead rows; partitions together."""
+        while True:
+            try:
+                row = self._connection.execute(_TABLE, {"name": name}).fetchone()
+            except psycopg.errors.DeadlockDetected:
+                continue  # a partition was being added: that locks the parent, then the default, and so do we
+            heap, indexes, live, dead = map(float, row or (0, 0, 0, 0))
+            return heap, indexes, live, dead
 
     def _lags(self) -> dict[Key, float]:
         row = self._connection.execute(
