@@ -88,7 +88,9 @@ WITH old AS (
                       THEN LEAST(1.0, p.factor + 0.02) ELSE p.factor END,
         increased_at = CASE WHEN p.factor < 1 AND clock_timestamp() > GREATEST(p.decreased_at, p.increased_at) + interval '1 s'
                       THEN clock_timestamp() ELSE p.increased_at END,
-        probe_at = CASE WHEN p.probe_seconds > 0 THEN clock_timestamp() + p.probe_seconds * interval '1 s' ELSE p.probe_at END
+        probe_seconds = LEAST(p.probe_seconds * 2, %(longest)s),
+        probe_at = CASE WHEN p.probe_seconds > 0
+                        THEN clock_timestamp() + LEAST(p.probe_seconds * 2, %(longest)s) * interval '1 s' ELSE p.probe_at END
       FROM old
      WHERE p.account_id = old.account_id
        AND (p.parked_reason = '' OR p.parked_until <= clock_timestamp())
@@ -148,6 +150,7 @@ def take(connection: Connection, account_id: int, *, lane: int, wanted: int, roo
             "lead": lead,
             "reserve": reserve,
             "horizon": HORIZONS[Lane(lane)],
+            "longest": PROBE_LONGEST_SECONDS,
         },
     ).fetchone()
     if taken is None:
@@ -234,27 +237,23 @@ def park_for_quota(connection: Connection, account_id: int) -> None:
 
 
 def note_call(connection: Connection, account_id: int, *, is_ambiguous: bool) -> None:
-    """Count ambiguous calls in a row: three stop the account, then single people probe it, backing off.
+    """Count ambiguous calls in a row: three stop the account, then single people probe it.
 
-    Otherwise a provider outage would turn a whole list into unknowns in seconds.
+    Otherwise a provider outage would turn a whole list into unknowns in seconds. The wait doubles with each probe, not
+    here: of the calls that were out when the outage began each would double it, and a moment would cost minutes.
     """
     if is_ambiguous:
         connection.execute(
             """
             UPDATE delivery_account_pace SET
                 ambiguous_streak = ambiguous_streak + 1,
-                probe_seconds = CASE WHEN ambiguous_streak + 1 < %(streak)s THEN probe_seconds
-                                     ELSE LEAST(GREATEST(probe_seconds * 2, %(first)s), %(longest)s) END,
-                probe_at = CASE WHEN ambiguous_streak + 1 < %(streak)s THEN probe_at
-                                ELSE clock_timestamp() + LEAST(GREATEST(probe_seconds * 2, %(first)s), %(longest)s) * interval '1 s' END
+                probe_seconds = CASE WHEN probe_seconds = 0 AND ambiguous_streak + 1 >= %(streak)s
+                                     THEN %(first)s ELSE probe_seconds END,
+                probe_at = CASE WHEN probe_seconds = 0 AND ambiguous_streak + 1 >= %(streak)s
+                                THEN clock_timestamp() + %(first)s * interval '1 s' ELSE probe_at END
              WHERE account_id = %(account)s
             """,
-            {
-                "account": account_id,
-                "streak": OUTAGE_STREAK,
-                "first": PROBE_FIRST_SECONDS,
-                "longest": PROBE_LONGEST_SECONDS,
-            },
+            {"account": account_id, "streak": OUTAGE_STREAK, "first": PROBE_FIRST_SECONDS},
         )
     else:
         connection.execute(

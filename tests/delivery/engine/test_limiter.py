@@ -286,15 +286,32 @@ def test_a_lowered_factor_slows_grants_and_recovers_by_two_percent_per_clean_sec
     assert pace_of(account).factor == 1.0
 
 
-def test_three_ambiguous_calls_in_a_row_start_probing_and_the_wait_doubles_up_to_its_bound(
-    account: SendingAccount, raw: Connection
-) -> None:
+def test_the_calls_that_were_out_when_an_outage_began_are_one_outage(account: SendingAccount, raw: Connection) -> None:
+    """Each of them doubled the wait for the first probe: an outage of a moment cost minutes."""
     waits = []
     for _ in range(12):
         limiter.note_call(raw, account.pk, is_ambiguous=True)
         waits.append(pace_of(account).probe_seconds)
 
-    assert waits == [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert waits == [0, 0] + [2] * 10
+    probe_at = pace_of(account).probe_at
+    assert probe_at is not None
+    assert timezone.now() < probe_at < timezone.now() + timedelta(seconds=2)
+
+
+def test_the_wait_doubles_with_each_probe_up_to_its_bound(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, ambiguous_streak=3, probe_seconds=2)
+    waits = []
+    for _ in range(9):
+        set_pace(account, probe_at=timezone.now())
+        assert granted(take(raw, account, 1000)).is_probe
+        limiter.note_call(raw, account.pk, is_ambiguous=True)
+        pace = pace_of(account)
+        assert pace.probe_at is not None
+        assert pace.probe_seconds - 1 < (pace.probe_at - timezone.now()).total_seconds() <= pace.probe_seconds
+        waits.append(pace.probe_seconds)
+
+    assert waits == [4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
 def test_an_answer_between_breaks_the_row(account: SendingAccount, raw: Connection) -> None:
