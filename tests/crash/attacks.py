@@ -317,6 +317,7 @@ class Attacks:
             self._count_armed()
             if not self.installation.valkey.alive:
                 self.installation.start_broker()
+            self.scene.swaps += 1
             self.installation.swap_databases(DATABASE, ASIDE, BACKUP)
             self.note("the backup took the database's place")
             try:
@@ -325,6 +326,7 @@ class Attacks:
                 for name in WORKERS:
                     self.fleet.kill(name)
                 self.installation.swap_databases(DATABASE, BACKUP, ASIDE)
+                self.scene.swaps += 1
                 self.installation.drop_database(BACKUP)
                 self.note("the database is back in its place")
                 for name in ("web", *WORKERS):

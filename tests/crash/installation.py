@@ -261,11 +261,14 @@ class Installation:
 
     def swap_databases(self, present: str, aside: str, wanted: str) -> None:
         """Put `wanted` in the place of `present`, which is kept as `aside`."""
-        self._administer(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('{present}', '{wanted}')",
-            f"ALTER DATABASE {present} RENAME TO {aside}",
-            f"ALTER DATABASE {wanted} RENAME TO {present}",
-        )
+        end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+
+        def move(name: str, to: str) -> None:
+            self._administer(end_sessions.format(name), f"ALTER DATABASE {name} RENAME TO {to}")
+
+        # Somebody may come between the two statements.
+        insist(lambda: move(present, aside), psycopg.errors.ObjectInUse)
+        insist(lambda: move(wanted, present), psycopg.errors.ObjectInUse)
 
     def drop_database(self, name: str) -> None:
         self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
