@@ -117,7 +117,7 @@ def run_all(
     say("\n" + killed_table([ours.kill(active), *killed]) + "\n")
     figures = {"ours": speed, **speeds}
     fastest = max(speeds["post_office"].emails_per_second, speeds["post_office_defaults"].emails_per_second)
-    ratios = {f"ratio_to_{key}": round(speeds[key].cpu_us / speed.cpu_us, 1) for key in ("anymail", "boto3", "smtp")}
+    ratios = {f"ratio_to_{key}": round(speeds[key].cpu_us / speed.cpu_us, 2) for key in ("anymail", "boto3", "smtp")}
     ratios["ratio_to_post_office"] = round(speed.emails_per_second / fastest, 1)
     raw = {
         f"{key}_{name}": value
