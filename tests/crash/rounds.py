@@ -19,6 +19,7 @@ from tests.crash.scene import Scene, make_scene, persist
 from tests.crash.timeline import Timeline
 
 FINISH_SECONDS = 60.0  # after the last attack
+UNSCALED_FINISH_SECONDS = 150.0  # two leases run out, and the provider is asked once a minute
 TOLD_SECONDS = 90.0  # until Local SES has told everything and it was understood
 LOOK_SECONDS = 0.05
 BEHAVIOUR = {
@@ -85,6 +86,7 @@ def _attack(scene: Scene, attacks: Attacks, settings: dict[str, float]) -> float
     pressing = scene.start_pressing()
     leaving = scene.let_people_leave()
     healed_at = 0.0
+    limit = UNSCALED_FINISH_SECONDS if scene.installation.scale == 1 else FINISH_SECONDS
     while True:
         attacks.run_due()
         attacks.keep_provider(settings)
@@ -93,9 +95,9 @@ def _attack(scene: Scene, attacks: Attacks, settings: dict[str, float]) -> float
             scene.timeline.note("the last attack is over")
         if healed_at and not pressing.is_alive() and _are_finished(scene):
             break
-        if healed_at and scene.timeline.seconds > healed_at + FINISH_SECONDS:
+        if healed_at and scene.timeline.seconds > healed_at + limit:
             _describe(scene)
-            raise TimeoutError(f"not finished {FINISH_SECONDS:.0f} s after the last attack: {_states(scene)}")
+            raise TimeoutError(f"not finished {limit:.0f} s after the last attack: {_states(scene)}")
         time.sleep(LOOK_SECONDS)
     finished_after = scene.timeline.seconds - healed_at
     scene.timeline.note(f"finished {finished_after:.1f} s after the last attack")
