@@ -13,6 +13,7 @@ from delivery.engine.database import Connection
 from delivery.engine.ticking import roll_day
 from delivery.models import AccountGrant, AccountPace, Mailout
 from delivery.selectors.progress import mailout_progress
+from delivery.services import launching
 from delivery.services.controlling import cancel_mailout
 from delivery.services.trial import send_test
 from tests.benchmarks.provider_stub.process import StubProcess
@@ -72,7 +73,7 @@ def set_pace(world: World, **fields: float) -> None:
 def test_eight_processes_hold_the_rate_over_any_second_and_the_day_which_goes_on_by_itself(
     world: World, raw: Connection, broker: Celery, stub: StubProcess
 ) -> None:
-    set_pace(world, max_rate=200, day_limit=700)
+    set_pace(world, max_rate=300, day_limit=700)
     world.add_people(1000)
     mailout = world.launch()
 
@@ -92,7 +93,7 @@ def test_eight_processes_hold_the_rate_over_any_second_and_the_day_which_goes_on
     wait_for_recipients(stub, 1000)  # nobody woke them
 
     stats = stub.stats()
-    assert stats["busiest_second"] <= 200 * 1.1
+    assert stats["busiest_second"] <= 300 * 1.1
     assert stats["distinct"] == stats["recipients"] == 1000
     assert stats["throttled"] == 0
 
@@ -107,12 +108,12 @@ def test_throttling_lowers_the_rate_of_all_and_it_recovers(
 
     wake(broker, PROCESSES)
     deadline = monotonic() + 15
-    while (lowest := AccountPace.objects.get().factor) > 0.36:
+    while (lowest := AccountPace.objects.get().factor) > 0.5:
         assert monotonic() < deadline, f"the factor is still {lowest}"
         sleep(0.05)
     throttled = stub.stats()["throttled"]
     stub.change(throttle=0)
-    sleep(2.5)
+    sleep(1.5)
     recovering = AccountPace.objects.get().factor
     set_pace(world, max_rate=100_000, factor=1.0)
     raw.execute("UPDATE delivery_message_batch SET due_at = clock_timestamp() WHERE state = 0")
@@ -120,24 +121,25 @@ def test_throttling_lowers_the_rate_of_all_and_it_recovers(
     wait_until_idle()
 
     assert throttled > 0
-    assert lowest + 0.02 <= recovering <= lowest + 0.1
+    assert lowest + 0.02 <= recovering <= lowest + 0.06
     progress = mailout_progress(mailout)
     assert (progress.sent, progress.failed, progress.unknown) == (2000, 0, 0)
     assert stub.stats()["duplicates"] == 0
 
 
 def test_a_small_organization_and_a_letter_on_its_own_overtake_a_big_campaign_of_the_same_account(
-    world: World, raw: Connection, broker: Celery, stub: StubProcess
+    world: World, broker: Celery, stub: StubProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_pace(world, max_rate=2000)
+    monkeypatch.setattr(launching, "BATCH_SIZE", 200)  # an organization's turn is over sooner
+    set_pace(world, max_rate=1000)
     small = make_world(OrganizationFactory.create(name="Small"))
     small.account = world.account
     AccountGrant.objects.create(account=world.account, organization=small.organization)
-    world.add_people(20_000)
+    world.add_people(8000)
     small.add_people(100, start=50_000)
     big = world.launch()
     wake(broker, PROCESSES)
-    wait_for_recipients(stub, 1000)
+    wait_for_recipients(stub, 500)
 
     little = small.launch()
     queued_at = time()
@@ -159,9 +161,9 @@ def test_a_small_organization_and_a_letter_on_its_own_overtake_a_big_campaign_of
         sleep(0.1)
 
     progress = mailout_progress(big)
-    assert 1000 <= progress.sent < 20_000
+    assert 500 <= progress.sent < 8000
     assert progress.waiting > 0
     assert (
         singles["urgent@example.com"] - queued_at < 2.0
     )  # 0.3 on a machine that is not busy with tests: make bench-limits
-    assert stub.stats()["busiest_second"] <= 2000 * 1.1
+    assert stub.stats()["busiest_second"] <= 1000 * 1.1

@@ -88,6 +88,15 @@ def wait_for_recipients(stub: StubProcess, count: int, *, seconds: float = 30.0)
         sleep(0.05)
 
 
+def wait_for_loops(broker: Celery, count: int, *, seconds: float = 30.0) -> None:
+    """Wake as the ticks do, until so many engine loops run at once."""
+    deadline = monotonic() + seconds
+    while (running := EngineSlot.objects.exclude(owner=None).count()) < count:
+        assert monotonic() < deadline, f"{running} of {count} loops run after {seconds} s"
+        wake(broker, count - running)
+        sleep(0.5)
+
+
 def wait_until_idle(*, seconds: float = 15.0) -> None:
     """Until no engine loop runs and nothing is out."""
     deadline = monotonic() + seconds
