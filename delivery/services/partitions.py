@@ -38,7 +38,9 @@ def ensure_partitions(*, at: datetime, months_ahead: int = 2) -> list[str]:
         start, end = month_start(number), month_start(number + 1)
         label = f"{start:%Y_%m}"
         lo, hi = number * MAILOUTS_PER_MONTH, (number + 1) * MAILOUTS_PER_MONTH
-        made += _ensure(f"delivery_message_{label}", "delivery_message", str(lo), str(hi), fillfactor=MESSAGE_FILLFACTOR)
+        made += _ensure(
+            f"delivery_message_{label}", "delivery_message", str(lo), str(hi), fillfactor=MESSAGE_FILLFACTOR
+        )
         made += _ensure(f"delivery_event_{label}", "delivery_event", f"'{start:%F}'", f"'{end:%F}'")
         made += _ensure(f"delivery_inbox_seen_{label}", "delivery_inbox_seen", f"'{start:%F}'", f"'{end:%F}'")
     return made
