@@ -101,7 +101,7 @@ def test_senders(senders: list[SenderIdentity], said: list[tuple[str, str]]) -> 
 def test_a_held_account_says_why_first_and_how_it_goes_on(reason: ParkReason) -> None:
     point = points_of(account(production_access=False), [sender()], reason)[0]
 
-    assert (point.tone, point.state, point.step) == ("stop", f"{reason.label}.", WAYS_ON[reason])
+    assert (point.tone, point.state, point.step) == ("stop", f"{reason.label}.", str(WAYS_ON[reason]))
 
 
 def test_a_server_that_amazon_cannot_reach(settings: Settings) -> None:

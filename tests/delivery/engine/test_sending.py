@@ -75,9 +75,9 @@ def test_a_call_that_is_armed_before_its_grant_starts_leaves_at_the_start(world:
     held = HeldRunner(world)
     held.gate.set()
     held.arm(raw)
-    starts_at = held.runner._grant and held.runner._grant.starts_at
+    grant = held.runner._grant
     armed_at = monotonic()
     held.come_back(1)
 
-    assert starts_at is not None
-    assert armed_at - 0.05 < starts_at <= left_at[0]
+    assert grant is not None
+    assert armed_at - 0.05 < grant.starts_at <= left_at[0]

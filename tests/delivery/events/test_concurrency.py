@@ -14,6 +14,7 @@ from delivery.models import DeliveryEvent, EventType, Inbox, Message, StatDomain
 from delivery.services.events import process_inbox, processing
 from delivery.services.events.applying import apply_events
 from delivery.services.events.model import ProviderEvent
+from delivery.services.events.suppressing import Foreign
 from subscribers.models import Engagement, Suppression
 from tests.cast import make_cast
 from tests.delivery.events.mailouts import add_message, make_mailout, make_subscriber
@@ -104,7 +105,7 @@ def test_a_deadlock_costs_a_repetition_and_nothing_else(monkeypatch: pytest.Monk
     store(event("delivery", mailout_id=mailout.pk, n=1))
     troubles = iter([errors.DeadlockDetected("deadlock"), None])
 
-    def apply(events: Sequence[ProviderEvent]) -> list[ProviderEvent]:
+    def apply(events: Sequence[ProviderEvent]) -> list[Foreign]:
         trouble = next(troubles)
         if trouble is not None:
             raise OperationalError("deadlock") from trouble
