@@ -21,7 +21,7 @@ from delivery.models import Lane, ParkReason
 GRANT_SECONDS = 0.05
 CALLS_PER_SECOND = 20  # so many share a second's allowance where they are not full
 PACE_SECONDS = 0.1  # a mailout's own pace: granted at a time, and made up for when the worker came late
-GRANT_LIFE_SECONDS = 0.1  # what is not armed so long after the start is void
+GRANT_LIFE_SECONDS = 0.05  # what is not armed so long after the start is void: it would come into the seconds of others
 FREE_RATE = 100_000.0  # above it the processor is what limits: large grants, which live longer
 FREE_LIFE_SECONDS = 1.0
 LEAD_SECONDS = 0.05  # from grant to start
