@@ -18,18 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import (
-    describe_machine,
-    end,
-    environment,
-    last_line,
-    say,
-    scratch_database,
-    services,
-    set_up_django,
-    start_workers,
-)
-from tests.benchmarks.provider_stub.process import StubProcess
+from tests.benchmarks.harness import last_line, say
+from tests.benchmarks.installation import installation
+from tests.benchmarks.provider_stub import StubProcess
 
 PROCESSES = 8
 RATES = (14, 200, 2000)
@@ -37,7 +28,6 @@ SECONDS_PER_RATE = 6
 DAY = 2000
 BIG_RATE = 5000
 LETTERS = 20
-SENDER = "Northwind Journal <news@northwind.example>"
 
 
 def main() -> None:
@@ -45,29 +35,12 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=int(os.environ.get("N") or 200_000), help="people of the big one")
     options = parser.parse_args()
     with (
-        services() as (server, broker),
-        scratch_database(server, "amazonsender_bench_limits") as url,
-        StubProcess(latency_ms=50) as stub,
+        installation("amazonsender_bench_limits", latency_ms=50, ENGINE_SLOTS=str(PROCESSES)) as ours,
         tempfile.TemporaryDirectory() as folder,
     ):
-        say(describe_machine(server))
-        env = environment(
-            url,
-            broker,
-            PUBLIC_URL=newsletter.PUBLIC_URL,
-            SES_ENDPOINT_URL=stub.url,
-            AWS_ACCESS_KEY_ID=stub.access_key,
-            AWS_SECRET_ACCESS_KEY=stub.secret_key,
-            ENGINE_SLOTS=str(PROCESSES),
-        )
-        set_up_django(env)
-        scene = Scene(stub, options.n)
-        workers = start_workers(env, processes=PROCESSES, log=Path(folder) / "celery.log")
-        try:
-            time.sleep(10)  # workers import Django; the ticks begin
+        scene = Scene(ours.stub, options.n)
+        with ours.workers(Path(folder) / "celery.log", processes=PROCESSES, seconds=10):
             figures = scene.hold_rates() | scene.hold_day() | scene.throttle() | scene.share()
-        finally:
-            end(workers)
     last_line(figures)
 
 
@@ -163,7 +136,7 @@ class Scene:
             queued[address] = time.time()
             send_test(
                 organization=self.big, account=self.account, compiled=self.compiled[self.big], recipients=[address],
-                preview_subscriber=None, name="Letter", sender=SENDER,
+                preview_subscriber=None, name="Letter", sender=newsletter.SENDER,
             )  # fmt: skip
             time.sleep(0.3)
         self.wait_for(lambda: self.is_over(little), "the small organization")
@@ -196,13 +169,15 @@ class Scene:
         self.stub.reset()
 
     def launch(self, organization: Any, chosen: Any, name: str) -> Any:
-        from delivery.selectors.audience import Audience
-        from delivery.services.launching import launch_mailout
+        from tests.benchmarks.mailouts import launch
 
-        return launch_mailout(
-            organization=organization, account=self.account, name=name, idempotency_key=f"bench:{name}",
-            emails=[self.compiled[organization]], audience=Audience((chosen.pk,)), sender=SENDER,
-        )  # fmt: skip
+        return launch(
+            organization=organization,
+            account=self.account,
+            people=chosen,
+            compiled=self.compiled[organization],
+            label=name,
+        )
 
     def cancel(self, mailout: Any) -> None:
         from amazonsender.core.errors import Conflict

@@ -17,17 +17,8 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import (
-    PROJECT,
-    describe_machine,
-    environment,
-    last_line,
-    say,
-    scratch_database,
-    services,
-    set_up_django,
-)
-from tests.benchmarks.provider_stub.process import StubProcess
+from tests.benchmarks.harness import PROJECT, last_line, say
+from tests.benchmarks.installation import Installation, installation
 from tests.benchmarks.rivals.smtp_sink import SmtpSink
 
 PEOPLE = 100_000
@@ -40,38 +31,17 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=int(os.environ.get("N") or PEOPLE), help="people for ours")
     options = parser.parse_args()
     with (
-        services() as (server, broker),
-        scratch_database(server, "amazonsender_bench_rivals") as url,
-        StubProcess() as stub,
+        installation("amazonsender_bench_rivals", ENGINE_SLOTS="2") as product,
         SmtpSink() as sink,
         tempfile.TemporaryDirectory() as folder,
     ):
-        say(describe_machine(server))
-        env = environment(
-            url,
-            broker,
-            PUBLIC_URL=newsletter.PUBLIC_URL,
-            SES_ENDPOINT_URL=stub.url,
-            AWS_ACCESS_KEY_ID=stub.access_key,
-            AWS_SECRET_ACCESS_KEY=stub.secret_key,
-            ENGINE_SLOTS="2",
-        )
-        set_up_django(env)
-        rival_env = env | {"DJANGO_SETTINGS_MODULE": SETTINGS, "SMTP_SINK_PORT": str(sink.port)}
+        rival_env = product.env | {"DJANGO_SETTINGS_MODULE": SETTINGS, "SMTP_SINK_PORT": str(sink.port)}
         migrate = [sys.executable, "manage.py", "migrate", "post_office", "--verbosity", "0", "--skip-checks"]
         subprocess.run(migrate, cwd=PROJECT, env=rival_env, check=True)
-        run_all(options.n, env, rival_env, server, stub, sink, Path(folder))
+        run_all(options.n, product, rival_env, sink, Path(folder))
 
 
-def run_all(
-    count: int,
-    env: dict[str, str],
-    rival_env: dict[str, str],
-    server: str,
-    stub: StubProcess,
-    sink: SmtpSink,
-    folder: Path,
-) -> None:
+def run_all(count: int, product: Installation, rival_env: dict[str, str], sink: SmtpSink, folder: Path) -> None:
     from delivery.services.compiling import compile_and_store
     from subscribers.models import Subscriber, SubscriberStatus
     from tests.benchmarks.audience import make_account, make_organization, make_people
@@ -80,14 +50,14 @@ def run_all(
     from tests.benchmarks.rivals.letters import store_template
     from tests.benchmarks.rivals.ours import Ours
 
+    stub = product.stub
     organization = make_organization()
     ours = Ours(
         organization,
         make_account(organization, calls_in_flight=IN_FLIGHT),
         make_people(organization, count),
         compile_and_store(organization=organization, source=newsletter.newsletter()),
-        stub,
-        env,
+        product,
         folder / "celery.log",
     )
     store_template(stub)
@@ -106,11 +76,11 @@ def run_all(
         ),
     ]  # fmt: skip
     log = folder / "rivals.log"
-    speed = ours.measure(server)
+    speed = ours.measure()
     speeds = {}
     for rival in rivals:
         say(f"{rival.title}: {rival.count:,} people")
-        speeds[rival.key] = rival.measure(rival_env, server, log)
+        speeds[rival.key] = rival.measure(rival_env, product.server, log)
     say("\n" + speed_table(speed, list(speeds.values())) + "\n")
     say("now each is killed in the middle")
     killed = [rival.kill(rival_env, log) for rival in rivals]

@@ -23,19 +23,9 @@ from typing import Any
 import psutil
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import (
-    Cpu,
-    describe_machine,
-    end,
-    environment,
-    last_line,
-    say,
-    scratch_database,
-    services,
-    set_up_django,
-    start_workers,
-)
-from tests.benchmarks.provider_stub.process import StubProcess
+from tests.benchmarks.harness import Cpu, last_line, say
+from tests.benchmarks.installation import Installation, installation
+from tests.benchmarks.provider_stub import StubProcess
 
 PROCESSES = 2
 IN_FLIGHT = 8  # configured calls in flight per process in the runs with latency
@@ -81,28 +71,11 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="keep what the workers print here")
     parser.add_argument("--skip-latency", action="store_true", help="only the run at 0 ms")
     options = parser.parse_args()
-    with (
-        services() as (server, broker),
-        scratch_database(server, "amazonsender_bench_send") as url,
-        StubProcess() as stub,
-    ):
-        say(describe_machine(server))
-        env = environment(
-            url,
-            broker,
-            PUBLIC_URL=newsletter.PUBLIC_URL,
-            SES_ENDPOINT_URL=stub.url,
-            AWS_ACCESS_KEY_ID=stub.access_key,
-            AWS_SECRET_ACCESS_KEY=stub.secret_key,
-            ENGINE_SLOTS=str(PROCESSES),
-        )
-        set_up_django(env)
-        run_all(options.n, env, server, stub, skip_latency=options.skip_latency, keep_log=options.log)
+    with installation("amazonsender_bench_send", ENGINE_SLOTS=str(PROCESSES)) as ours:
+        run_all(options.n, ours, skip_latency=options.skip_latency, keep_log=options.log)
 
 
-def run_all(
-    count: int, env: dict[str, str], server: str, stub: StubProcess, *, skip_latency: bool, keep_log: Path | None
-) -> None:
+def run_all(count: int, ours: Installation, *, skip_latency: bool, keep_log: Path | None) -> None:
     from delivery.services.compiling import compile_and_store
     from tests.benchmarks.audience import make_account, make_organization, make_people
 
@@ -115,21 +88,9 @@ def run_all(
     )
     with tempfile.TemporaryDirectory() as folder:
         log = keep_log or Path(folder) / "celery.log"
-        workers = start_workers(env, processes=PROCESSES, log=log)
-        try:
-            time.sleep(6)  # workers import Django; the ticks begin
-            cpu = Cpu(server, workers)
-            scene = Scene(
-                organization,
-                account,
-                people,
-                compiled,
-                stub,
-                cpu,
-                psutil.Process(workers[0].pid),
-                log,
-                env["DATABASE_URL"],
-            )
+        with ours.workers(log, processes=PROCESSES) as workers:
+            cpu, sender = Cpu(ours.server, workers), psutil.Process(workers[0].pid)
+            scene = Scene(organization, account, people, compiled, ours.stub, cpu, sender, log, ours.database)
             scene.run("warm-up", latency_ms=0)
             full = scene.run("0 ms", latency_ms=0)
             told = scene.run("events on", latency_ms=0, with_events=True)
@@ -141,9 +102,7 @@ def run_all(
                 say(
                     f"    {shares[latency]:.0%} of {possible:,.0f}/s, which {PROCESSES} × {IN_FLIGHT} calls in flight could carry"
                 )
-        finally:
-            end(workers)
-    ceiling = measure_ceiling(stub, count)
+    ceiling = measure_ceiling(ours.stub, count)
     say(
         f"ceiling: {ceiling:,.0f} emails/s, the same calls built before and sent by {PROCESSES} processes without the product"
     )

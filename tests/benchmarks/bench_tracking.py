@@ -14,29 +14,18 @@ from __future__ import annotations
 import argparse
 import http.client
 import multiprocessing
-import signal
 import statistics
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import (
-    describe_machine,
-    end,
-    environment,
-    last_line,
-    say,
-    scratch_database,
-    services,
-    set_up_django,
-    start_web,
-    start_workers,
-)
-from tests.benchmarks.provider_stub.process import StubProcess
+from tests.benchmarks.harness import end, kill, last_line, say, start_web
+from tests.benchmarks.installation import Installation, installation
 
 HOST = "mail.northwind.example"
 AGENT = (
@@ -65,55 +54,44 @@ def main() -> None:
     parser.add_argument("--emails-per-second", type=int, default=10_000)
     options = parser.parse_args()
     with (
-        services() as (server, broker),
-        scratch_database(server, "amazonsender_bench_tracking") as url,
-        StubProcess() as stub,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        say(describe_machine(server))
-        stub.change(max_send_rate=options.emails_per_second)
-        env = environment(
-            url,
-            broker,
-            PUBLIC_URL=newsletter.PUBLIC_URL,
-            SES_ENDPOINT_URL=stub.url,
-            AWS_ACCESS_KEY_ID=stub.access_key,
-            AWS_SECRET_ACCESS_KEY=stub.secret_key,
+        installation(
+            "amazonsender_bench_tracking",
             ENGINE_SLOTS="2",
             LOG_LEVEL="INFO",  # as on a server: each request leaves a line
-        )
-        set_up_django(env)
-        workers = start_workers(env, processes=2, log=Path(folder) / "celery.log")
-        try:
-            time.sleep(6)  # workers import Django; the ticks begin
-            run_all(env, options)
-        finally:
-            end(workers)
+        ) as ours,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        ours.stub.change(max_send_rate=options.emails_per_second)
+        log = Path(folder) / "celery.log"
+        with ours.workers(log):
+            run_all(ours, log, options)
 
 
-def run_all(env: dict[str, str], options: argparse.Namespace) -> None:
+def run_all(ours: Installation, log: Path, options: argparse.Namespace) -> None:
     from delivery.services.compiling import compile_and_store
     from tests.benchmarks.audience import make_account, make_organization, make_people
+    from tests.benchmarks.mailouts import launch, wait
 
     requests = options.rate * options.seconds
     organization = make_organization()
     account = make_account(organization, calls_in_flight=8)
     people = make_people(organization, max(options.emails_per_second * (options.seconds + 10), requests * 3 + 5000))
     compiled = compile_and_store(organization=organization, source=newsletter.newsletter())
-    sent = launch(organization, account, people, compiled, "read")
-    wait_until_finished(sent)
+    send = partial(launch, organization=organization, account=account, people=people, compiled=compiled)
+    sent = send(label="read")
+    wait(sent, log)
     numbers = numbers_of(sent)
     pace(account, options.emails_per_second)
     say(
         f"sizes: {requests:,} requests, half pixels, half clicks, over {CONNECTIONS} kept connections; {len(numbers):,} messages to be read"
     )
 
-    web, port = start_web(env)
+    web, port = start_web(ours.env)
     try:
         ask(port, sent.pk, numbers[-500:], rate=100)  # warm
         alone = ask(port, sent.pk, numbers[:requests], rate=options.rate)
         report("alone", alone)
-        launch(organization, account, people, compiled, "beside")
+        send(label="beside")
         time.sleep(2)  # the send has reached its rate
         before, started = emails_sent(), time.monotonic()
         beside = ask(port, sent.pk, numbers[requests : 2 * requests], rate=options.rate)
@@ -121,7 +99,7 @@ def run_all(env: dict[str, str], options: argparse.Namespace) -> None:
         report(f"beside {emails:,.0f} emails/s", beside)
     finally:
         end([web])
-    lost = answered_but_lost(env, sent.pk, numbers[2 * requests : 3 * requests], options.rate)
+    lost = answered_but_lost(ours.env, sent.pk, numbers[2 * requests : 3 * requests], options.rate)
     for load in (alone, beside):
         lost += missing(sent.pk, load.answered)
     say(f"answers that are not in the ledger: {lost}")
@@ -140,32 +118,6 @@ def run_all(env: dict[str, str], options: argparse.Namespace) -> None:
     )
     if lost or alone.wrong or beside.wrong:
         raise SystemExit("FAILED: an answer was wrong, or given and not stored")
-
-
-def launch(organization: Any, account: Any, people: Any, compiled: Any, name: str) -> Any:
-    from delivery.selectors.audience import Audience
-    from delivery.services.launching import launch_mailout
-
-    return launch_mailout(
-        organization=organization,
-        account=account,
-        name=name,
-        idempotency_key=f"bench:{name}",
-        emails=[compiled],
-        audience=Audience((people.pk,)),
-        sender="Northwind Journal <news@northwind.example>",
-    )
-
-
-def wait_until_finished(mailout: Any) -> None:
-    from delivery.models import MailoutState
-
-    deadline = time.monotonic() + 300
-    while mailout.state != MailoutState.FINISHED:
-        if time.monotonic() > deadline:
-            raise SystemExit("the mailout did not finish within 300 s")
-        time.sleep(0.25)
-        mailout.refresh_from_db(fields=["state"])
 
 
 def pace(account: Any, rate: int) -> None:
@@ -251,22 +203,12 @@ def answered_but_lost(env: dict[str, str], mailout_id: int, numbers: list[int], 
     """Kill the web server in the middle of the load; how many of the answers it gave are not in the ledger."""
     web, port = start_web(env)
     middle = len(numbers) / rate / 2
-    killer = threading.Timer(middle, lambda: kill_all(web.pid))
+    killer = threading.Timer(middle, lambda: kill([web]))
     killer.start()
     load = ask(port, mailout_id, numbers, rate=rate)
     killer.join()
-    web.wait()
     say(f"killed after {middle:.0f} s: {len(load.answered):,} of {len(numbers):,} requests had been answered")
     return missing(mailout_id, load.answered)
-
-
-def kill_all(pid: int) -> None:
-    """SIGKILL to the web server and its workers."""
-    import psutil
-
-    parent = psutil.Process(pid)
-    for process in (*parent.children(recursive=True), parent):
-        process.send_signal(signal.SIGKILL)
 
 
 def missing(mailout_id: int, answered: list[int]) -> int:

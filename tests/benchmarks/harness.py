@@ -219,3 +219,12 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def kill(processes: list[subprocess.Popen[bytes]]) -> None:
+    """SIGKILL to the processes and to all that they started."""
+    parents = [psutil.Process(process.pid) for process in processes]
+    for process in [*parents, *(child for parent in parents for child in parent.children(recursive=True))]:
+        process.kill()
+    for one in processes:
+        one.wait()

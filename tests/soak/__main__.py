@@ -27,19 +27,8 @@ from typing import Any
 import orjson
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import (
-    describe_machine,
-    end,
-    environment,
-    last_line,
-    say,
-    scratch_database,
-    services,
-    set_up_django,
-    start_web,
-    start_workers,
-)
-from tests.benchmarks.provider_stub.process import StubProcess
+from tests.benchmarks.harness import end, last_line, say, start_web
+from tests.benchmarks.installation import Installation, installation
 from tests.soak.report import WARM_UP_SHARE, Series, picture, table
 from tests.soak.sampling import Sampler
 
@@ -59,32 +48,15 @@ def main() -> None:
     if options.minutes * 60 < 6 * options.every:
         parser.error("at least six samples are needed")
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-soak-"))
-    with (
-        services() as (server, broker),
-        scratch_database(server, "amazonsender_soak") as url,
-        StubProcess() as stub,
-    ):
-        say(describe_machine(server))
-        stub.change(max_send_rate=options.rate)  # what the account is told each minute
-        env = environment(
-            url,
-            broker,
-            PUBLIC_URL=newsletter.PUBLIC_URL,
-            SES_ENDPOINT_URL=stub.url,
-            AWS_ACCESS_KEY_ID=stub.access_key,
-            AWS_SECRET_ACCESS_KEY=stub.secret_key,
-            DATA_DIR=str(folder / "data"),
-        )
-        set_up_django(env)
-        figures, series = soak(url, broker, env, folder, options)
+    with installation("amazonsender_soak", DATA_DIR=str(folder / "data")) as ours:
+        ours.stub.change(max_send_rate=options.rate)  # what the account is told each minute
+        figures, series = soak(ours, folder, options)
     write_report(folder, figures, series)
     if not figures["flat"]:
         sys.exit(1)
 
 
-def soak(
-    url: str, broker: str, env: dict[str, str], folder: Path, options: argparse.Namespace
-) -> tuple[dict[str, object], list[Series]]:
+def soak(ours: Installation, folder: Path, options: argparse.Namespace) -> tuple[dict[str, object], list[Series]]:
     """Run everything for the time and return what was done and measured."""
     from delivery.models import AccountPace
     from delivery.services.compiling import compile_and_store
@@ -98,14 +70,13 @@ def soak(
     people = make_people(organization, options.rate * CAMPAIGN_SECONDS)
     imported = List.objects.create(organization=organization, name="Imported")
     compiled = compile_and_store(organization=organization, source=newsletter.newsletter())
-    loads = Loads(url, organization, account)
+    loads = Loads(ours.database, organization, account)
     with ExitStack() as stack:
-        workers = start_workers(env, processes=2, log=folder / "celery.log")
-        stack.callback(end, workers)
-        web, port = start_web(env)
+        workers = stack.enter_context(ours.workers(folder / "celery.log", seconds=0))
+        web, port = start_web(ours.env)
         stack.callback(end, [web])
         roots = dict(zip(("send", "work", "scheduler", "web"), [one.pid for one in (*workers, web)], strict=True))
-        sampler = Sampler(url, broker, roots)
+        sampler = Sampler(ours.database, ours.broker, roots)
         stack.callback(sampler.close)
         with loads.running(
             lambda: loads.send_campaigns(people, compiled),

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 from django.db.models import Count
 
 from delivery.models import CompiledEmail, Inbox, Mailout, Message, MessageState, SendingAccount
 from organizations.models import Organization
 from subscribers.models import List, Subscriber
 from tests.benchmarks.events_on import tell_of
-from tests.benchmarks.harness import Cpu, end, start_workers
+from tests.benchmarks.harness import Cpu, kill
+from tests.benchmarks.installation import Installation
 from tests.benchmarks.mailouts import checkpoint, launch, verify, wait
-from tests.benchmarks.provider_stub import StubProcess
 from tests.benchmarks.rivals.contender import wait_for_half
 from tests.benchmarks.rivals.figures import Killed, Speed, count_repeated, emails_per_second
 
 TITLE = "AmazonSender"
 PROCESSES = 2
-START_SECONDS = 6  # workers import Django; the ticks begin
 
 
 @dataclass(frozen=True)
 class Ours:
-    """An installation with its audience."""
+    """The installation with its audience."""
 
     organization: Organization
     account: SendingAccount
     people: List
     compiled: CompiledEmail
-    stub: StubProcess
-    env: dict[str, str]
+    product: Installation
     log: Path
 
-    def measure(self, server: str) -> Speed:
+    def measure(self) -> Speed:
         """Send to everybody, after a first mailout that warms the workers up. Launching counts as part of sending."""
-        workers = self._start()
-        try:
+        stub = self.product.stub
+        with self.product.workers(self.log, processes=PROCESSES) as workers:
             self._launch("warm-up")
-            cpu = Cpu(server, workers)
-            self.stub.reset()
+            cpu = Cpu(self.product.server, workers)
+            stub.reset()
             checkpoint()
             before, own = cpu.read(), time.process_time()
             mailout = self._launch("race", is_waited_for=False)
@@ -53,10 +49,8 @@ class Ours:
             wait(mailout, self.log)
             checkpoint()
             after = cpu.read()
-        finally:
-            end(workers)
-        emails, _seconds = verify(mailout, self.compiled, self.stub, self.log)
-        stats = self.stub.stats()
+        emails, _seconds = verify(mailout, self.compiled, stub, self.log)
+        stats = stub.stats()
         return Speed(
             TITLE,
             emails,
@@ -72,19 +66,17 @@ class Ours:
         Then the provider's events come in, as they do from SES, and settle what it had accepted. Exits unless those
         shown as unanswered are exactly those who got nothing.
         """
-        workers = self._start()
-        try:
-            self.stub.reset()
+        stub = self.product.stub
+        with self.product.workers(self.log, processes=PROCESSES) as workers:
+            stub.reset()
             mailout = self._launch("killed", is_waited_for=False)
-            wait_for_half(self.stub, expected)
-            _kill(workers)
-            before = self.stub.stats()["people"]
-            workers = start_workers(self.env, processes=PROCESSES, log=self.log)
+            wait_for_half(stub, expected)
+            kill(workers)
+        before = stub.stats()["people"]
+        with self.product.workers(self.log, processes=PROCESSES, seconds=0):
             wait(mailout, self.log)
             self._tell_what_was_accepted(mailout)
-        finally:
-            end(workers)
-        stats = self.stub.stats()
+        stats = stub.stats()
         states = dict(
             Message.objects.filter(mailout_id=mailout.pk)
             .values_list("state")
@@ -106,16 +98,11 @@ class Ours:
         numbers = {email: unanswered[pk] for email, pk in people}
         now = datetime.now(UTC)
         accepted = [
-            (numbers[email], email, f"{email}-{mailout.pk}", now) for email in self.stub.accepted(list(numbers))
+            (numbers[email], email, f"{email}-{mailout.pk}", now) for email in self.product.stub.accepted(list(numbers))
         ]
-        tell_of(self.env["DATABASE_URL"], mailout.pk, accepted)
+        tell_of(self.product.database, mailout.pk, accepted)
         while Inbox.objects.exists():
             time.sleep(0.1)
-
-    def _start(self) -> list[subprocess.Popen[bytes]]:
-        workers = start_workers(self.env, processes=PROCESSES, log=self.log)
-        time.sleep(START_SECONDS)
-        return workers
 
     def _launch(self, label: str, *, is_waited_for: bool = True) -> Mailout:
         mailout = launch(
@@ -128,11 +115,3 @@ class Ours:
         if is_waited_for:
             wait(mailout, self.log)
         return mailout
-
-
-def _kill(workers: list[subprocess.Popen[bytes]]) -> None:
-    parents = [psutil.Process(worker.pid) for worker in workers]
-    for process in [*parents, *(child for parent in parents for child in parent.children(recursive=True))]:
-        process.kill()
-    for worker in workers:
-        worker.wait()
