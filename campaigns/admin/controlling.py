@@ -55,8 +55,9 @@ def pace(request: HttpRequest, pk: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        said = _("From now on at most %(pace)s.") % {"pace": pace_words(rate)} if rate else ""
-        messages.success(request, said or _("From now on as fast as the account allows."))
+        at_most = _("From now on at most %(pace)s.")
+        full = _("From now on as fast as the account allows.")
+        messages.success(request, at_most % {"pace": pace_words(rate)} if rate else full)
     return redirect("admin:campaign_live", pk=pk)
 
 

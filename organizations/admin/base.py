@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from organizations.admin.forms import ModelForm
@@ -49,7 +49,7 @@ class OrganizationAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
     resource: ClassVar[str]
     is_deletable: ClassVar[bool] = False
     headline: ClassVar[str | Promise] = ""  # the sentence that the list opens with
-    empty_title: ClassVar[str | Promise] = _lazy("Nothing here yet")
+    empty_title: ClassVar[str | Promise] = gettext_lazy("Nothing here yet")
     empty_text: ClassVar[str | Promise] = ""
     list_title: ClassVar[str | Promise] = ""  # where people call the rows otherwise than the model does
     organization_path: ClassVar[str] = "organization"

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
 from amazonsender.core.errors import Forbidden, NotFound
+from organizations.access import access
+from organizations.models import OrganizationQuerySet
 from organizations.permissions import PERMISSIONS
-from organizations.requests import allowed
+from organizations.requests import allowed, organization_of
 
 View = Callable[..., HttpResponse]
+M = TypeVar("M", bound=models.Model)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,21 @@ def admin_page(path: str, *, name: str, permission: str, post_permission: str = 
         return checked
 
     return register
+
+
+def row_of(
+    request: HttpRequest, queryset: OrganizationQuerySet[M] | models.Manager[M], *, pk: str, permission: str
+) -> M:
+    """Return one of the organization's rows for a page of ours that stands in for a ModelAdmin's.
+
+    403 without the permission, 404 for what is not there or another organization's, as `admin_page` answers.
+    """
+    if not allowed(request, permission):
+        raise PermissionDenied
+    try:
+        return access(queryset, organization=organization_of(request), pk=pk)
+    except NotFound as error:
+        raise Http404(str(error)) from None
 
 
 def home_page(view: View) -> View:

@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import Conflict, InvalidInput, NotFound
+from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
-from organizations.admin.pages import admin_page, render_page
+from organizations.admin.pages import admin_page, render_page, row_of
 from organizations.requests import allowed, organization_of, user_of
 from organizations.templatetags.ui import n
 from subscribers.admin.forms import AttributeForm
@@ -43,12 +43,7 @@ class AttributeAdmin(OrganizationAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        if not allowed(request, "subscriber:view"):
-            raise PermissionDenied
-        try:
-            found = access(AttributeDefinition.objects, organization=organization_of(request), pk=object_id)
-        except NotFound as error:
-            raise Http404(str(error)) from None
+        found = row_of(request, AttributeDefinition.objects, pk=object_id, permission="subscriber:view")
         return _attribute_form(request, found)
 
 

@@ -5,16 +5,16 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import Conflict, InvalidInput, NotFound
+from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
-from organizations.admin.pages import admin_page, render_page
+from organizations.admin.pages import admin_page, render_page, row_of
 from organizations.requests import allowed, organization_of, user_of
 from organizations.templatetags.ui import moment, n
 from subscribers.admin.forms import ListForm
@@ -68,13 +68,7 @@ class ListAdmin(OrganizationAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        if not allowed(request, "list:view"):
-            raise PermissionDenied
-        try:
-            found = access(List.objects, organization=organization_of(request), pk=object_id)
-        except NotFound as error:
-            raise Http404(str(error)) from None
-        return _list_form(request, found)
+        return _list_form(request, row_of(request, List.objects, pk=object_id, permission="list:view"))
 
 
 def _list_form(request: HttpRequest, found: List | None) -> HttpResponse:

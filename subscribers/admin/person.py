@@ -4,17 +4,16 @@ from itertools import groupby
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import DomainError, NotFound
+from amazonsender.core.errors import DomainError
 from amazonsender.core.time_zones import find_zone
 from organizations.access import access
-from organizations.admin.pages import admin_page, render_page
+from organizations.admin.pages import admin_page, render_page, row_of
 from organizations.requests import allowed, organization_of, user_of
 from subscribers.admin.forms import PersonForm
 from subscribers.models import ConsentRecord, List, Subscriber
@@ -30,12 +29,7 @@ _FEW, _MANY = 30, 300
 
 def person_page(request: HttpRequest, pk: str) -> HttpResponse:
     """Show whether and why we may mail a person, their lists and fields, and everything that happened."""
-    if not allowed(request, "subscriber:view"):
-        raise PermissionDenied
-    try:
-        person = access(Subscriber.objects, organization=organization_of(request), pk=pk)
-    except NotFound as error:
-        raise Http404(str(error)) from None
+    person = row_of(request, Subscriber.objects, pk=pk, permission="subscriber:view")
     kind = request.GET.get("show", "")
     limit = _MANY if "all" in request.GET else _FEW
     events = person_timeline(person, _MANY)

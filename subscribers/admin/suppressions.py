@@ -3,18 +3,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from amazonsender.core.errors import DomainError, InvalidInput, NotFound
+from amazonsender.core.errors import DomainError, InvalidInput
 from organizations.access import access
 from organizations.admin.base import OrganizationAdmin
-from organizations.admin.pages import admin_page, render_page
+from organizations.admin.pages import admin_page, render_page, row_of
 from organizations.requests import allowed, organization_of, user_of
 from organizations.templatetags.ui import moment
 from subscribers.addresses import find_key
@@ -82,14 +81,8 @@ class SuppressionAdmin(OrganizationAdmin):
 
 def _suppression_page(request: HttpRequest, pk: str) -> HttpResponse:
     """Say why an address gets nothing, and what may be done about it."""
-    if not allowed(request, "suppression:view"):
-        raise PermissionDenied
-    organization = organization_of(request)
-    try:
-        entry = access(Suppression.objects.select_related("list"), organization=organization, pk=pk)
-    except NotFound as error:
-        raise Http404(str(error)) from None
-    person = Subscriber.objects.for_organization(organization).filter(address_key=entry.address_key).first()
+    entry = row_of(request, Suppression.objects.select_related("list"), pk=pk, permission="suppression:view")
+    person = Subscriber.objects.for_organization(organization_of(request)).filter(address_key=entry.address_key).first()
     return render_page(
         request,
         "subscribers/suppression.html",
