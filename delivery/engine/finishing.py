@@ -10,8 +10,7 @@ from psycopg.types.json import Jsonb
 from delivery.engine.database import Connection, message_table
 from delivery.models import MailoutState, MessageState
 from delivery.selectors.accounting import ACCOUNT_SQL, account_of_rows
-from delivery.services.events.arrays import register
-from delivery.services.events.ledger import Move, move_counters
+from delivery.services.events.ledger import Move, move_counters, open_cursor
 
 logger = structlog.get_logger(__name__)
 
@@ -91,10 +90,8 @@ def _finish(connection: Connection, mailout_id: int, state: str) -> bool:
             [mailout_id],
         ).fetchall()
         if proven:
-            cursor = connection.cursor()
-            register(cursor)
             was, now = MessageState.QUEUED.value, MessageState.SENT.value
-            move_counters(cursor, [Move(mailout_id, n, attempt, was, now) for n, attempt in proven])
+            move_counters(open_cursor(connection), [Move(mailout_id, n, attempt, was, now) for n, attempt in proven])
         strays = connection.execute(
             f"SELECT EXISTS (SELECT 1 FROM {table} WHERE mailout_id = %s AND state IN (0, 7))", [mailout_id]
         ).fetchone()

@@ -17,8 +17,7 @@ from delivery.engine.database import Connection, message_table
 from delivery.engine.settling import people_params
 from delivery.models import CallState, MessageState
 from delivery.providers.base import EntryResult, Outcome
-from delivery.services.events.arrays import register
-from delivery.services.events.ledger import Move, distrust_statistics, move_counters
+from delivery.services.events.ledger import Move, distrust_statistics, move_counters, open_cursor
 
 DEADLOCK_RETRIES = 5
 
@@ -90,14 +89,13 @@ def _settle(connection: Connection, call: Call, entries: Entries) -> None:
     closed = CallState.NOT_SENT if call.result is None else CallState.SETTLED
     if connection.execute(_CLOSE, [closed.value, call.id]).rowcount != 1:
         return
-    cursor = connection.cursor()
-    register(cursor)
+    cursor = open_cursor(connection)
     distrust_statistics(cursor)
     batch = call.batch
     table = message_table(batch.mailout_id)
     params: dict[str, Any] = {"mailout": batch.mailout_id} | people_params(call.people)
     rows = connection.execute(_LOCK.format(table=table), params).fetchall()
-    people = _judge(connection, call.batch, entries, rows)
+    people = _judge(connection, batch, entries, rows)
     if not people:
         return
     params = {"mailout": batch.mailout_id} | people_params([person.n for person in people])

@@ -54,9 +54,8 @@ class AccountRunner:
         self._batches: list[Batch] = []  # the last one is armed next; earlier ones were overtaken
         self._stalled: list[Batch] = []  # could not be armed; handed back when nothing of them is in flight
         self._finished: list[Call] = []
-        self._doubt: tuple[list[Call], ArmPlan | None] | None = (
-            None  # what a commit was about that may not have happened
-        )
+        # What a commit was about that may not have happened.
+        self._doubt: tuple[list[Call], ArmPlan | None] | None = None
         self._in_flight = 0
         self._grant: limiter.Grant | None = None
         self._turn = 0

@@ -19,7 +19,7 @@ from delivery.engine.calls import Call
 from delivery.engine.claiming import LEASE_SECONDS, Batch
 from delivery.engine.database import message_table
 from delivery.models import MessageState
-from delivery.providers.base import EntryResult, Outcome, Signal
+from delivery.providers.base import ACCEPTED, EntryResult, Outcome, Signal
 
 Statement = tuple[str, dict[str, Any]]
 
@@ -36,7 +36,6 @@ PATIENT_SIGNALS = {
     Signal.ACCOUNT_SUSPENDED,
     Signal.SENDER_NOT_VERIFIED,
 }
-ACCEPTED = Outcome.ACCEPTED  # looked up once: in Python 3.11 that takes 0.4 µs, for each message
 ONE_BY_ONE = "bad_request"  # error code of a whole call refused for one entry's sake
 
 
@@ -232,14 +231,19 @@ def _accepted(group: Settlement, table: str, base: dict[str, Any]) -> Statement:
     if group.batch.members is None:
         in_order = [ids.get(n, NOBODY) for n in range(params["n_min"], params["n_max"] + 1)]
         position = "m.n - %(n_min)s + 1"
-        is_among = f"(%(provider_ids)s::{{array}})[{position}] <> E'\\t'"
+        is_among = f"(%(provider_ids)s::{{array}})[{position}] <> %(nobody)s"
     else:
         in_order = list(ids.values())
         position, is_among = "array_position(%(n)s::int[], m.n)", "m.n = ANY(%(n)s)"
     array, provider_ids = _array_of(in_order)
     sql = _ACCEPTED.format(table=table, position=position, array=array, is_among=is_among.format(array=array))
     state = MessageState.SIMULATED if group.batch.is_dry_run else MessageState.SENT
-    return sql, base | params | {"calls": group.calls, "provider_ids": provider_ids, "state": state}
+    return sql, base | params | {
+        "calls": group.calls,
+        "provider_ids": provider_ids,
+        "nobody": NOBODY,
+        "state": state,
+    }
 
 
 def _array_of(ids: list[str]) -> tuple[str, str | list[str]]:

@@ -1,9 +1,9 @@
 """The partitioned ledger: plain declarative partitioning, no extension. Django knows its models as state only.
 
-Leaves: fillfactor 35, so that a message and its sent successor share a page; early vacuum, no foreign keys, no index but the keys. The uniqueness leads with the person: led
-by the mailout, the planner would take it for a search by n in a mailout that its statistics do not know yet, and read
-the whole of it. Partitions of the running months are made by `delivery.services.partitions`; events and seen ids have
-a default partition, so that nothing is ever refused.
+Leaves: early vacuum, no foreign keys, no index but the keys, room in a message's page for its sent successor. The
+uniqueness leads with the person: led by the mailout, the planner would take it for a search by n in a mailout that its
+statistics do not know yet, and read the whole of it. Partitions of the running months are made by
+`delivery.services.partitions`; events and seen ids have a default partition, so that nothing is ever refused.
 """
 
 import django.db.models.fields.composite

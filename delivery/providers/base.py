@@ -38,6 +38,9 @@ class Outcome(IntEnum):
     AMBIGUOUS = 4  # may have been sent; never sent again by the engine
 
 
+ACCEPTED = Outcome.ACCEPTED  # for where it is asked for each message: in Python 3.11 looking a member up takes 0.4 µs
+
+
 class Signal(StrEnum):
     """What a call's answer says about the account rather than about one entry."""
 

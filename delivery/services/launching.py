@@ -138,7 +138,7 @@ def _launched_before(organization: Organization, key: str) -> Mailout | None:
 def wake_engine(*, batches: int = 1) -> None:
     """Wake an engine loop per batch, as far as there are slots, when the present transaction commits.
 
-    The tick does it a second later otherwise. Expires soon: a task that nobody took in time is not missed.
+    The tick does it a second later otherwise. They expire: a task that nobody took in time is not missed.
     """
     for _loop in range(min(batches, settings.ENGINE_SLOTS)):
         enqueue("delivery.tasks.run_slice", expires=WAKE_EXPIRES_SECONDS)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from delivery.providers.base import (
+    ACCEPTED,
     AccountStatus,
     CallResult,
     Entry,
     EntryResult,
     IdentityStatus,
     Limits,
-    Outcome,
     OutgoingEmail,
     PreparedCall,
     ProviderError,
@@ -37,7 +37,6 @@ from delivery.providers.ses.requests import (
 from delivery.providers.ses.signing import EMPTY_PAYLOAD, RequestSigner
 
 JSON_TYPE = "application/json"
-ACCEPTED = Outcome.ACCEPTED  # in Python 3.11 looking up a member of an enumeration takes 0.4 µs, in each result
 
 
 @dataclass(frozen=True, slots=True)

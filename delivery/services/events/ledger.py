@@ -101,10 +101,11 @@ class Row:
         self.counts = info is not None and info.counts
 
 
-def open_cursor() -> Cursor:
-    """A cursor of psycopg's own on Django's connection: binds on the server, takes packed columns."""
-    connection.ensure_connection()
-    cursor: Cursor = psycopg.Cursor(connection.connection)
+def open_cursor(on: psycopg.Connection | None = None) -> Cursor:
+    """A cursor of psycopg's own, on Django's connection unless told: binds on the server, takes packed columns."""
+    if on is None:
+        connection.ensure_connection()
+    cursor: Cursor = psycopg.Cursor(on or connection.connection)
     register(cursor)
     return cursor
 
