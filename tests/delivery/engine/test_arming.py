@@ -48,8 +48,7 @@ def test_a_batch_that_moved_or_whose_lease_ended_is_not_armed(world: World, raw:
     world.add_people(500)
     world.launch()
     held = HeldRunner(world)
-    plan = held.runner._plan(raw)
-    assert plan is not None
+    plan = held.plan(raw)
     raw.execute(f"UPDATE delivery_message_batch SET {change}")
 
     committed = arming.settle_and_arm(raw, [], plan)

@@ -25,6 +25,12 @@ from delivery.selectors.progress import mailout_account, mailout_progress
 from tests.delivery.engine.world import HeldRunner, World, accept
 
 
+def assert_everybody_got_it_once(world: World, mailout: Mailout, people: int) -> None:
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.waiting) == (people, 0, 0)
+    assert set(world.provider.handed_over.values()) == {1}
+
+
 def expire_leases(raw: Connection) -> None:
     raw.execute("UPDATE delivery_message_batch SET lease_until = clock_timestamp() - interval '1 s' WHERE state = 1")
 
@@ -291,9 +297,7 @@ def test_a_lost_commit_loses_nobody_and_sends_nobody_twice(
     world.run(seconds=2)
     tick(raw, slots=2)
 
-    progress = mailout_progress(mailout)
-    assert (progress.sent, progress.unknown, progress.waiting) == (700, 0, 0)
-    assert set(world.provider.handed_over.values()) == {1}
+    assert_everybody_got_it_once(world, mailout, 700)
 
 
 def closed_connection() -> Connection:
@@ -338,9 +342,7 @@ def test_a_lost_commit_stays_in_doubt_until_the_database_is_back(
     world.run(seconds=2)
     tick(raw, slots=2)
 
-    progress = mailout_progress(mailout)
-    assert (progress.sent, progress.unknown, progress.waiting) == (120, 0, 0)
-    assert set(world.provider.handed_over.values()) == {1}
+    assert_everybody_got_it_once(world, mailout, 120)
 
 
 def test_what_is_armed_goes_out_and_late_answers_are_kept_when_the_database_breaks_between_them(
@@ -372,9 +374,7 @@ def test_what_is_armed_goes_out_and_late_answers_are_kept_when_the_database_brea
     world.run(seconds=2)
     tick(raw, slots=2)
 
-    progress = mailout_progress(mailout)
-    assert (progress.sent, progress.unknown, progress.waiting) == (1300, 0, 0)
-    assert set(world.provider.handed_over.values()) == {1}
+    assert_everybody_got_it_once(world, mailout, 1300)
 
 
 def test_a_slice_goes_on_when_the_database_is_back(

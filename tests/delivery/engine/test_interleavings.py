@@ -209,18 +209,13 @@ def test_a_settling_that_meets_the_event_of_its_message_waits_and_both_count(wor
     assert mailout_account(mailout).states["sent"] == 20
 
 
-def test_a_plan_made_before_the_stop_is_thrown_away_and_its_people_are_cancelled(
-    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_made_before_the_stop_is_thrown_away_and_its_people_are_cancelled(world: World, raw: Connection) -> None:
     world.add_people(10)
     mailout = world.launch()
     held = HeldRunner(world)
-    plan = held.runner._plan(raw)
-    assert plan is not None
-    assert len(plan.calls) == 1
+    assert len(held.plan(raw).calls) == 1
 
     cancel_mailout(mailout=mailout)
-    monkeypatch.setattr(held.runner, "_plan", lambda _connection: plan)
     held.arm(raw)
     tick(raw, slots=2)
 

@@ -9,8 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
+from unittest.mock import Mock
 
 from delivery.compiling import EmailSource
+from delivery.engine.arming import ArmPlan
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.loop import EngineLoop
@@ -163,6 +165,13 @@ class HeldRunner:
         self.runner = AccountRunner(
             world.account.pk, world.provider, threads=1, results=self.results, connect=open_connection
         )
+
+    def plan(self, raw: Connection) -> ArmPlan:
+        """Read the people and make the plan now that the next step arms, whatever happens in between."""
+        plan = self.runner._plan(raw)
+        assert plan is not None
+        self.runner._plan = Mock(return_value=plan)  # type: ignore[method-assign]
+        return plan
 
     def arm(self, raw: Connection) -> None:
         self.runner.step(raw, is_stopping=False)
