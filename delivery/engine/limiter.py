@@ -7,6 +7,10 @@ lane's horizon gets nothing and comes again. Rates are recipients per second, si
 Grants are of a twentieth of a second, without a burst: twenty of them start within any second, and twenty-two may arrive
 if some come a tenth of a second late. So that they don't, a grant starts a moment after it is given, its calls are armed
 meanwhile and leave at the start.
+
+A campaign keeps the next tenth of a second booked, and a transactional message would wait for it. So a hundredth of the
+rate may start at once, ahead of what is booked (`letter_tat` paces it alike): with what of the second before still
+counts, two hundredths at most come on top within any second, and everybody after them starts so much later.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ CAMPAIGN_RESERVE = 0.02  # share of the day kept free for transactional mail
 PROBE_FIRST_SECONDS = 2.0
 PROBE_LONGEST_SECONDS = 300.0
 OUTAGE_STREAK = 3  # ambiguous calls in a row
+LETTERS_SHARE = 0.01  # of the rate: what transactional mail may start ahead of what others have booked
 HORIZONS = {Lane.TRANSACTIONAL: 5.0, Lane.AUTOMATION: 0.5, Lane.CAMPAIGN: 0.1}
 
 
@@ -78,9 +83,15 @@ SELECT max_rate * factor, max_calls,
 
 _TAKE = """
 WITH old AS (
-    SELECT account_id, mail_tat, call_tat FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
+    SELECT account_id, mail_tat, call_tat,
+           %(lane)s = 0 AND letter_tat <= clock_timestamp()
+           AND %(n)s <= max_rate * factor * %(share)s AND %(calls)s <= max_calls * %(share)s AS is_ahead
+      FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
 ), taken AS (
     UPDATE delivery_account_pace p SET
+        letter_tat = CASE WHEN old.is_ahead THEN clock_timestamp() + GREATEST(
+                          %(n)s / (p.max_rate * p.factor), %(calls)s / p.max_calls) / %(share)s * interval '1 s'
+                     ELSE p.letter_tat END,
         mail_tat = GREATEST(p.mail_tat, clock_timestamp() + %(lead)s * interval '1 s') + %(n)s / (p.max_rate * p.factor) * interval '1 s',
         call_tat = GREATEST(p.call_tat, clock_timestamp() + %(lead)s * interval '1 s') + %(calls)s / p.max_calls * interval '1 s',
         day_used = p.day_used + %(n)s,
@@ -97,7 +108,8 @@ WITH old AS (
        AND (p.probe_seconds = 0 OR (%(n)s = 1 AND p.probe_at <= clock_timestamp()))
        AND p.day_used + %(n)s <= p.day_limit - p.day_limit * %(reserve)s
        AND GREATEST(p.mail_tat, p.call_tat) <= clock_timestamp() + %(horizon)s * interval '1 s'
-    RETURNING GREATEST(%(lead)s, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp()))::float8 AS wait
+    RETURNING CASE WHEN old.is_ahead THEN 0.0 ELSE
+        GREATEST(%(lead)s, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp())) END::float8 AS wait
 ), counted AS (
     INSERT INTO delivery_account_usage AS u (account_id, minute, n)
     SELECT %(account)s, date_trunc('minute', clock_timestamp()), %(n)s FROM taken
@@ -148,6 +160,8 @@ def take(connection: Connection, account_id: int, *, lane: int, wanted: int, roo
             "n": n,
             "calls": float(calls),
             "lead": lead,
+            "lane": int(lane),
+            "share": LETTERS_SHARE,
             "reserve": reserve,
             "horizon": HORIZONS[Lane(lane)],
             "longest": PROBE_LONGEST_SECONDS,

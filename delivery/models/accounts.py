@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from organizations.models import Organization, OrganizationQuerySet
@@ -102,13 +103,15 @@ class SenderIdentity(models.Model):
 
 
 class AccountPace(models.Model):
-    """The limiter's row: theoretical arrival times (GCRA) of mail and of calls, the day's use, the adaptive factor."""
+    """The limiter's row: theoretical arrival times (GCRA) of mail, calls and letters that go ahead, the day's use, the
+    adaptive factor."""
 
     account = models.OneToOneField(
         SendingAccount, on_delete=models.CASCADE, primary_key=True, related_name="pace", db_constraint=False
     )
     mail_tat = models.DateTimeField()
     call_tat = models.DateTimeField()
+    letter_tat = models.DateTimeField(default=timezone.now)
     max_rate = models.FloatField()
     max_calls = models.FloatField()
     factor = models.FloatField(default=1.0)

@@ -180,7 +180,8 @@ def test_a_grant_starts_a_moment_later_so_that_its_calls_are_armed_by_then(
 def test_a_horizon_lets_the_transactional_lane_in_where_a_campaign_has_to_wait(
     account: SendingAccount, raw: Connection
 ) -> None:
-    set_pace(account, mail_tat=timezone.now() + timedelta(seconds=2))
+    later = timezone.now() + timedelta(seconds=2)
+    set_pace(account, mail_tat=later, letter_tat=later)
 
     refused(take(raw, account))
     refused(take(raw, account, lane=Lane.AUTOMATION))
@@ -188,6 +189,23 @@ def test_a_horizon_lets_the_transactional_lane_in_where_a_campaign_has_to_wait(
 
     assert 1.5 < grant.starts_at - monotonic() <= 2.0
     assert not grant.is_void
+
+
+def test_a_hundredth_of_the_rate_starts_ahead_of_what_is_booked_if_it_is_transactional(
+    account: SendingAccount, raw: Connection
+) -> None:
+    booked = timezone.now() + timedelta(seconds=2)
+    set_pace(account, max_rate=1000.0, mail_tat=booked, letter_tat=timezone.now())
+
+    first = granted(take(raw, account, 5, lane=Lane.TRANSACTIONAL))
+    assert first.starts_at - monotonic() <= 0.0
+    second = granted(take(raw, account, 5, lane=Lane.TRANSACTIONAL))  # within the half second that five letters take
+    assert second.starts_at - monotonic() > 1.0
+    assert pace_of(account).mail_tat >= booked + timedelta(seconds=10 / 1000)  # both push back whoever comes next
+
+    set_pace(account, letter_tat=timezone.now())
+    too_many = granted(take(raw, account, 11, lane=Lane.TRANSACTIONAL))
+    assert too_many.starts_at - monotonic() > 1.0
 
 
 def test_a_grant_is_void_when_it_is_used_up_or_waited_too_long() -> None:
