@@ -152,8 +152,7 @@ def test_an_outage_costs_no_more_than_what_is_armed_and_goes_on_by_itself(
     world.provider.answer = accept
     AccountPace.objects.update(probe_at=None, max_rate=100_000)
     raw.execute("UPDATE delivery_account_pace SET probe_at = clock_timestamp()")
-    world.run(seconds=10)  # nobody decided anything
-    tick(raw, slots=2)
+    world.finish(raw, mailout)  # nobody decided anything
 
     progress = mailout_progress(mailout)
     assert (progress.state, progress.unknown, progress.sent) == ("finished", unknown, PEOPLE - unknown)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,9 +19,11 @@ from delivery.engine.database import Connection, open_connection
 from delivery.engine.loop import EngineLoop
 from delivery.engine.runner import AccountRunner
 from delivery.engine.simulating import SimulatedProvider
+from delivery.engine.ticking import tick
 from delivery.models import CompiledEmail, Mailout, SendingAccount
 from delivery.providers.base import CallResult, Entry, EntryResult, Limits, Outcome, OutgoingEmail, PreparedCall
 from delivery.selectors.audience import Audience
+from delivery.selectors.progress import mailout_progress
 from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import Organization
@@ -147,6 +150,13 @@ class World:
             loop.run_slice(slots=slots, seconds=seconds)
         finally:
             loop.close()
+
+    def finish(self, connection: Connection, mailout: Mailout, *, seconds: float = 30.0) -> None:
+        """Slice after slice with a tick between them, as an installation does, until the mailout is over."""
+        deadline = monotonic() + seconds
+        while mailout_progress(mailout).state != "finished" and monotonic() < deadline:
+            self.run()
+            tick(connection, slots=2)
 
 
 class HeldRunner:
