@@ -108,8 +108,7 @@ class AccountRunner:
         Whatever the database does, no result is lost: what was not settled is kept for the next step.
         """
         self.has_progressed = False
-        if self._doubt is not None:
-            self._resolve_doubt(connection)
+        self._resolve_doubt(connection)
         finished = list(self._finished)
         if self._signals.obey(connection, finished):
             self._drop_grant(connection)

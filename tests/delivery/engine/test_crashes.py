@@ -338,6 +338,7 @@ def test_a_lost_commit_stays_in_doubt_until_the_database_is_back(
     with pytest.raises(psycopg.OperationalError):
         held.runner.step(open_connection(), is_stopping=False)
     assert held.runner.is_busy
+    assert held.runner.is_due(monotonic(), is_stopping=True)  # to look again, though no result came
     held.settle(raw)
     world.run(seconds=2)
     tick(raw, slots=2)
