@@ -18,7 +18,7 @@ run: ## start everything without the sample campaign
 	@$(PYTHON) run.py run
 
 test: ## run the tests on services of their own (ARGS="-k name")
-	@$(PYTHON) run.py test -n 2 $(ARGS)
+	@$(PYTHON) run.py test -n 3 $(ARGS)
 
 test-crash: setup ## attack a running installation and account for every person (ROUNDS=50, SEED=7)
 	@$(VENV)/python -m tests.crash $(ARGS)
