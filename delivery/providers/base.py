@@ -7,10 +7,11 @@ tried again, or it is final), or ambiguous, and an ambiguous one is never sent a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 
 class ProviderError(Exception):
@@ -126,7 +127,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """State of the account at the provider. max_24_hour_send is -1 when unlimited. Rates are recipients per second."""
+    """State of the account at the provider. Rates are recipients per second.
+
+    max_24_hour_send: -1 when unlimited. Providers that tell no limits say -1 to both.
+    """
 
     sending_enabled: bool
     production_access: bool
@@ -145,6 +149,72 @@ class IdentityStatus:
     dkim_status: str
     mail_from_domain: str
     detail: str = ""
+
+
+class Option(NamedTuple):
+    """One thing that its owner enters to connect an account.
+
+    name: keyword of the provider's constructor. label, help: English, marked for translation. choices: the allowed
+    values with their labels; none for free text. default: a text that stands in the form; with a number as default the
+    value is a whole number. Secrets are kept sealed and never shown again.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    is_secret: bool = False
+    is_required: bool = True
+    default: str | int = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+class Variant(NamedTuple):
+    """One service that a provider can carry mail through, and what connecting it takes."""
+
+    label: str
+    options: tuple[Option, ...]
+
+
+class InboundEvent(NamedTuple):
+    """One thing that a service reports about one message.
+
+    id: the service's id of the event, the same whenever it is told again. kind: anymail's word for it, such as
+    "delivered", "bounced" or "clicked". at: None where the service does not say. tag: the message's token, "" where the
+    service does not carry it; then `provider_id` and `address` find the message. reason: anymail's reject reason.
+    text: what the mail server or the service said.
+    """
+
+    id: str
+    kind: str
+    at: datetime | None
+    tag: str
+    provider_id: str
+    address: str
+    reason: str = ""
+    text: str = ""
+    link: str = ""
+    user_agent: str = ""
+    is_permanent: bool = False
+
+
+class ForgedRequestError(Exception):
+    """A request that the service did not make: no signature, a wrong one, or the wrong secret."""
+
+
+class UnreadableRequestError(Exception):
+    """A genuine request that says nothing that can be read."""
+
+
+class Inbound(Protocol):
+    """How a service reports events over HTTP."""
+
+    def is_guarded(self, options: Mapping[str, Any]) -> bool:
+        """Whether what was entered for the account tells its genuine requests from forgeries."""
+        ...
+
+    def read(self, request: Any, options: Mapping[str, Any]) -> list[InboundEvent]:
+        """Check and read a Django HttpRequest. Raises ForgedRequestError, UnreadableRequestError."""
+        ...
 
 
 class Provider(Protocol):
@@ -173,3 +243,17 @@ class Provider(Protocol):
     def identity_status(self, identity: str) -> IdentityStatus: ...
 
     def close(self) -> None: ...
+
+
+class ConnectableProvider(Provider, Protocol):
+    """A provider that stands in the registry: what its class says about connecting an account.
+
+    label: its name for people. variants: what may be connected, by the constructor's argument `variant` ("" where there
+    is but one); empty where accounts are connected in a way of their own. tells_limits: whether `account_status` knows
+    rate and day limit; otherwise the account's owner sets them. inbound: "module:factory" of an Inbound, or "".
+    """
+
+    label: ClassVar[str]
+    variants: ClassVar[Mapping[str, Variant]]
+    tells_limits: ClassVar[bool]
+    inbound: ClassVar[str]

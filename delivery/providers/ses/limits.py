@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from delivery.providers.base import Entry, OutgoingEmail, PermanentError
+from delivery.providers.rules import ADDRESS, ADDRESS_CHARACTERS, HEADER_NAME, check_address
 
 ENTRIES_PER_CALL = 50
 BYTES_PER_CALL = 900_000
@@ -22,7 +23,6 @@ HEADER_VALUE_CHARACTERS = 995
 HEADER_CHARACTERS = 996
 TAGS_PER_MESSAGE = 50
 TAG_CHARACTERS = 256
-ADDRESS_CHARACTERS = 320
 REPLY_TO_ADDRESSES = 50
 CONFIGURATION_SET_CHARACTERS = 64
 
@@ -39,11 +39,7 @@ RESERVED_HEADERS = frozenset(
 )
 
 PRINTABLE = bytes(range(0x20, 0x7F))
-HEADER_NAME = re.compile(r"[!-9;-@A-~]+")
 TAG = re.compile(r"[A-Za-z0-9_-]+")
-ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-QUOTED_LOCAL_PART = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
-ADDRESS = re.compile(rf"(?:{ATOM}(?:\.{ATOM})*|{QUOTED_LOCAL_PART})@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
 
 def check_header_names(names: Iterable[str]) -> frozenset[str]:
@@ -85,12 +81,6 @@ def check_tag(name: str, value: str) -> None:
             raise PermanentError(
                 f"tag {name[:40]!r}: name and value are 1 to {TAG_CHARACTERS} ASCII letters, digits, - and _"
             )
-
-
-def check_address(address: str) -> None:
-    """Raise PermanentError unless it is one bare mailbox: a comma or a space could add a recipient."""
-    if len(address) > ADDRESS_CHARACTERS or not ADDRESS.fullmatch(address):
-        raise PermanentError("address: not a plain ASCII mailbox of at most 320 characters")
 
 
 def check_data(data: Sequence[str]) -> None:

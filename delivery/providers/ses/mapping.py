@@ -8,21 +8,12 @@ entry's unknown status is ambiguous: only a documented refusal may be tried agai
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
 
-from delivery.providers.base import EntryResult, Outcome, Signal
-
-ERROR_TEXT_LIMIT = 300
-
-
-class Verdict(NamedTuple):
-    """Meaning of one status or exception. `code` is the stable first word of the error that people see."""
-
-    outcome: Outcome
-    signal: Signal | None
-    code: str
-
+from delivery.providers.base import Outcome, Signal
+from delivery.providers.verdicts import Verdict as Verdict
+from delivery.providers.verdicts import describe as describe
+from delivery.providers.verdicts import entry_result as entry_result
+from delivery.providers.verdicts import heaviest as heaviest
 
 THROTTLED = Verdict(Outcome.RETRY, Signal.THROTTLED, "throttled")
 QUOTA_EXCEEDED = Verdict(Outcome.RETRY, Signal.QUOTA_EXCEEDED, "quota_exceeded")
@@ -147,28 +138,6 @@ MEANINGS_OF_TEXT: tuple[tuple[re.Pattern[str], Verdict], ...] = (
 NOT_VERIFIED = re.compile(r"\bnot verified\b", re.IGNORECASE)
 FAILED_IDENTITIES = re.compile(r"failed the check in region [^:]+:\s*(.+)$", re.IGNORECASE | re.DOTALL)
 
-# An answer may show several troubles; the account heeds the one that needs a person most.
-SIGNALS_BY_WEIGHT = (
-    Signal.ACCOUNT_SUSPENDED,
-    Signal.ACCOUNT_PAUSED,
-    Signal.SENDER_NOT_VERIFIED,
-    Signal.MISCONFIGURED,
-    Signal.QUOTA_EXCEEDED,
-    Signal.THROTTLED,
-    Signal.UNREACHABLE,
-)
-
-
-def describe(verdict: Verdict, text: str) -> str:
-    """Join code and SES's own words into the error of a message."""
-    text = " ".join(text.split())[:ERROR_TEXT_LIMIT]
-    return f"{verdict.code}: {text}" if text else verdict.code
-
-
-def heaviest(signals: Iterable[Signal]) -> Signal | None:
-    """Pick the signal that an account must heed first."""
-    return min(signals, key=SIGNALS_BY_WEIGHT.index, default=None)
-
 
 def judge_status(status: str, text: str, sender: str) -> Verdict:
     """Judge one entry of a bulk answer. `sender` is the bare address of the call."""
@@ -199,11 +168,6 @@ def judge_refusal(http_status: int, error_type: str, text: str, *, entries: int,
 def error_type_of(header: str, body_type: str) -> str:
     """Bare error name: the header says `Name:http://…`, the body `namespace#Name`; either may be missing."""
     return (header or body_type).split(":", 1)[0].rsplit("#", 1)[-1].strip()
-
-
-def entry_result(verdict: Verdict, text: str) -> EntryResult:
-    """Result of an entry that was not accepted."""
-    return EntryResult(verdict.outcome, "", describe(verdict, text))
 
 
 def _meaning_of_text(text: str, sender: str) -> Verdict | None:

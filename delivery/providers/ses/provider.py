@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import ClassVar
 
 from delivery.providers.base import (
     ACCEPTED,
@@ -19,6 +20,7 @@ from delivery.providers.base import (
     PreparedCall,
     ProviderError,
     Signal,
+    Variant,
 )
 from delivery.providers.ses import account, limits, mapping
 from delivery.providers.ses.administration import SesAdministration
@@ -59,6 +61,10 @@ class SesProvider(SesAdministration):
     below the server's own limit. Raises PermanentError for a region or address that cannot be one.
     """
 
+    label: ClassVar[str] = "Amazon SES"
+    variants: ClassVar[Mapping[str, Variant]] = {}  # connected by region, configuration set and topic
+    tells_limits: ClassVar[bool] = True
+    inbound: ClassVar[str] = ""  # over SNS
     name = "ses"
     limits = Limits(entries_per_call=limits.ENTRIES_PER_CALL, bytes_per_call=limits.BYTES_PER_CALL)
 

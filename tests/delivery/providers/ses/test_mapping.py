@@ -5,6 +5,7 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
+from delivery.providers import verdicts
 from delivery.providers.base import Outcome, Signal
 from delivery.providers.ses import mapping
 
@@ -187,8 +188,8 @@ def test_an_error_is_one_short_line() -> None:
 
 
 def test_the_signal_that_needs_a_person_most_is_heard_first() -> None:
-    assert mapping.heaviest([Signal.THROTTLED, Signal.QUOTA_EXCEEDED, Signal.ACCOUNT_SUSPENDED]) is (
+    assert verdicts.heaviest([Signal.THROTTLED, Signal.QUOTA_EXCEEDED, Signal.ACCOUNT_SUSPENDED]) is (
         Signal.ACCOUNT_SUSPENDED
     )
-    assert mapping.heaviest([]) is None
-    assert set(mapping.SIGNALS_BY_WEIGHT) == set(Signal)
+    assert verdicts.heaviest([]) is None
+    assert set(verdicts.SIGNALS_BY_WEIGHT) == set(Signal)
