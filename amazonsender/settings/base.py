@@ -22,6 +22,12 @@ env.section("General")
 SECRET_KEY = env.str(
     "SECRET_KEY", secret=True, help="Signs sessions and forms. 50 random characters; changing it signs everybody out."
 )
+SECRET_KEY_FALLBACKS = env.list(
+    "SECRET_KEY_FALLBACKS",
+    default=(),
+    secret=True,
+    help="Former SECRET_KEYs: sessions, and secrets of sending accounts that were sealed with them, stay readable.",
+)
 TOKEN_KEYS = env.list(
     "TOKEN_KEYS",
     secret=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
@@ -13,6 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from amazonsender.core.loopback import is_loopback
+from delivery.admin.points import Point
+from delivery.admin.provider_points import points_of_other
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
 
 STALE_AFTER: Final = datetime.timedelta(minutes=10)  # accounts are checked every minute
@@ -33,26 +34,18 @@ WAYS_ON: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Point:
-    """One thing. tone: ok, note or stop; step is empty where nothing is to be mended; act: check, edit or local."""
-
-    tone: str
-    state: str
-    why: str
-    step: str = ""
-    act: str = ""
-
-
 def points_of(account: SendingAccount, identities: Sequence[SenderIdentity], parked: ParkReason | None) -> list[Point]:
     """Everything that sending depends on, what stops it first."""
-    points = [
-        _check(account),
-        _allowed(account, parked),
-        *_senders(account, identities),
-        _events(account),
-        *_recipients(account),
-    ]
+    if account.provider != "ses":
+        points = points_of_other(account, identities, parked)
+    else:
+        points = [
+            _check(account),
+            _allowed(account, parked),
+            *_senders(account, identities),
+            _events(account),
+            *_recipients(account),
+        ]
     order = ("stop", "note", "ok")
     return sorted(points, key=lambda point: order.index(point.tone))
 

@@ -15,6 +15,7 @@ from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitFo
 from delivery.admin.account_points import WAYS_ON, points_of
 from delivery.models import ParkReason, SendingAccount
 from delivery.providers.base import ProviderError
+from delivery.providers.registry import provider_class
 from delivery.providers.ses.names import SENDER
 from delivery.selectors.mailouts import own_accounts, pace_of
 from delivery.services.accounts import (
@@ -94,6 +95,8 @@ def set_up_local(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """Change what was said when the account was connected, and our own limits."""
     account = _account(request, pk)
+    if provider_class(account.provider).variants:
+        return redirect("admin:sending_account_connection", pk=pk)
     is_connected_here = not account.is_local and is_operator(user_of(request))
     form = (AmazonAccountForm if is_connected_here else LocalAccountForm)(request.POST or None, instance=account)
     if request.method == "POST" and form.is_valid():

@@ -25,13 +25,18 @@ class ParkReason(models.TextChoices):
 class SendingAccount(models.Model):
     """Credentials, region, limits and health of one provider account.
 
-    Credentials stay in the environment (the provider's own chain) and never in this table. `topic_arns` is the
-    allow-list of SNS topics whose messages we believe. Rates are recipients per second.
+    Amazon's credentials stay in the environment (the provider's own chain) and never in this table. `topic_arns` is the
+    allow-list of SNS topics whose messages we believe. Of other providers `variant` and `options` are what their
+    constructor takes, and `sealed_options` those of them that are secret, as sealed JSON. `rate_limit` and `day_limit` are
+    the owner's; where the provider tells no limits they are the only ones. Rates are recipients per second.
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(_("name"), max_length=120)
     provider = models.CharField(_("provider"), max_length=20, default="ses")
+    variant = models.CharField(_("service"), max_length=30, blank=True)
+    options = models.JSONField(default=dict, blank=True)
+    sealed_options = models.TextField(blank=True)
     region = models.CharField(_("region"), max_length=40, default="us-east-1")
     is_local = models.BooleanField(
         _("Local SES"), default=False, help_text=_("Sends to Local SES on this machine, never to a real person.")
@@ -41,6 +46,7 @@ class SendingAccount(models.Model):
     calls_in_flight = models.SmallIntegerField(_("calls in flight"), default=16, help_text=_("Per send process."))
     max_calls_per_second = models.FloatField(_("calls per second"), default=1000)
     rate_limit = models.FloatField(_("own limit, people per second"), null=True, blank=True)
+    day_limit = models.IntegerField(_("own limit, people in 24 hours"), null=True, blank=True)
     pilot_threshold = models.IntegerField(default=5000)  # people never mailed before, above which a pilot goes first
     pilot_size = models.IntegerField(default=1000)
     pilot_wait_seconds = models.IntegerField(default=900)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,6 +18,7 @@ from delivery.engine.database import Connection
 from delivery.engine.home import unsafe_durability
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from delivery.providers.base import AccountStatus, ProviderError
+from delivery.providers.registry import provider_class
 from delivery.providers.ses.sns import SnsTopics
 from delivery.services.providers import administration_for, provider_for, topics_for
 from organizations.models import Organization, User
@@ -59,10 +61,11 @@ def create_account(
     is_local: bool = False,
     configuration_set: str = "",
     topic_arns: list[str] | None = None,
+    **fields: Any,
 ) -> SendingAccount:
     """Make an account and its limiter row; it starts at SES's smallest limits until it was checked.
 
-    actor: None for the command line. Raises InvalidInput, and Forbidden for a real account when they run only one of
+    actor: None for the command line. fields: others of the model. Raises InvalidInput, and Forbidden for a real account when they run only one of
     several organizations.
     """
     if not is_local:
@@ -78,6 +81,7 @@ def create_account(
             is_local=is_local,
             configuration_set=configuration_set,
             topic_arns=topic_arns or [],
+            **fields,
         )
         now = datetime.now(UTC)
         AccountPace.objects.create(
@@ -243,6 +247,8 @@ def check_account(*, account: SendingAccount, durability_problem: str = "") -> S
         account.save(update_fields=["check_error", "checked_at"])
         logger.warning("delivery.account_check_failed", account=account.pk, error=str(error))
         return account
+    if not provider_class(account.provider).tells_limits:
+        status = _limits_of_the_owner(account, status)
     account.check_error = ""
     account.checked_at = now
     account.sending_enabled = status.sending_enabled
@@ -257,6 +263,17 @@ def check_account(*, account: SendingAccount, durability_problem: str = "") -> S
     for sender in account.identities.all():
         refresh_sender(sender)
     return account
+
+
+def _limits_of_the_owner(account: SendingAccount, status: AccountStatus) -> AccountStatus:
+    """Rate and day as entered for the account, and what went through us of it."""
+    used = AccountPace.objects.filter(account=account).values_list("day_used", flat=True).first() or 0
+    return replace(
+        status,
+        max_send_rate=account.rate_limit or 1.0,
+        max_24_hour_send=-1.0 if account.day_limit is None else float(account.day_limit),
+        sent_last_24_hours=float(used),
+    )
 
 
 def _apply_limits(account: SendingAccount, status: AccountStatus) -> None:

@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import InvalidInput
+from amazonsender.core.sealing import SealBrokenError, unseal
 from delivery.models import SendingAccount
-from delivery.providers.base import Provider
+from delivery.providers.base import PermanentError, Provider
 from delivery.providers.registry import create_provider
 from delivery.providers.ses import SesProvider
 from delivery.providers.ses.sns import SnsTopics
 
-_providers: dict[tuple[int, int, str, str], Provider] = {}
+_providers: dict[tuple[int, int, str], tuple[dict[str, Any], Provider]] = {}
 
 
 def provider_for(account: SendingAccount) -> Provider:
-    """The adapter of an account, with its connections. Keyed by process, so that no socket crosses a fork."""
+    """The adapter of an account, with its connections; another one when what it is made from has changed.
+
+    Keyed by process, so that no socket crosses a fork. Raises PermanentError for credentials that can't be read.
+    """
     config = _config(account)
-    key = (os.getpid(), account.pk, account.region, str(config["endpoint_url"]))
-    provider = _providers.get(key)
-    if provider is None:
-        provider = _providers[key] = create_provider(account.provider, **config)
+    key = (os.getpid(), account.pk, account.provider)
+    known = _providers.get(key)
+    if known is not None and known[0] == config:
+        return known[1]
+    provider = create_provider(account.provider, **config)
+    _providers[key] = config, provider
     return provider
 
 
@@ -42,8 +49,11 @@ def topics_for(account: SendingAccount) -> SnsTopics:
 
 
 def _config(account: SendingAccount) -> dict[str, Any]:
-    """Local accounts talk to Local SES with its own keys and never look for Amazon's; real ones use the provider's own
-    chain (environment, shared files, instance role)."""
+    """Local accounts talk to Local SES with its own keys and never look for Amazon's; those at Amazon use the provider's
+    own chain (environment, shared files, instance role); the others what their owner entered."""
+    if account.provider != "ses":
+        variant = {"variant": account.variant} if account.variant else {}
+        return {**variant, **options_of(account)}
     if not account.is_local:
         return {"region": account.region, "endpoint_url": settings.SES_ENDPOINT_URL or None}
     return {
@@ -54,8 +64,20 @@ def _config(account: SendingAccount) -> dict[str, Any]:
     }
 
 
+def options_of(account: SendingAccount) -> dict[str, Any]:
+    """What was entered to connect an account, secrets included. Raises PermanentError when they can't be read."""
+    if not account.sealed_options:
+        return dict(account.options)
+    try:
+        return {**account.options, **orjson.loads(unseal(account.sealed_options))}
+    except SealBrokenError as error:
+        raise PermanentError(
+            _("The account’s secrets were sealed with another SECRET_KEY: enter them again.")
+        ) from error
+
+
 def forget_providers() -> None:
     """Close and forget what was made in this process: credentials or endpoints changed."""
-    for provider in _providers.values():
+    for _known, provider in _providers.values():
         provider.close()
     _providers.clear()

@@ -12,7 +12,9 @@ from django.core.management import CommandError, call_command
 from delivery.models import AccountPace, SenderIdentity, SendingAccount
 from delivery.providers.base import TransientError
 from delivery.services import accounts
+from delivery.services.providers import forget_providers
 from organizations.models import AuditEntry, Organization
+from tests.delivery.providers.contract.smtp_bench import SmtpBench
 from tests.delivery.services.test_accounts import FakeAmazon
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:events"
@@ -108,4 +110,40 @@ def test_wrong_values_connect_nothing(acme: Organization, amazon: FakeAmazon, ar
         run(*arguments)
 
     assert str(refused.value) == said
+    assert not SendingAccount.objects.exists()
+
+
+def test_a_mail_server_is_connected_with_a_secret_from_the_environment(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = SmtpBench()
+    monkeypatch.setenv("RELAY_PASSWORD", "secret")
+    given = ["--organization", acme.name, "--provider", "smtp", "--set", "host=127.0.0.1", "--set", "security=none"]
+    given += ["--set", f"port={server.stub.port}", "--set", "username=acme", "--secret", "password=RELAY_PASSWORD"]
+
+    first = answer(*given, "--rate", "20", "--sender", "acme.example")
+    said = run(*given, "--day-limit", "500")[0]
+
+    account = SendingAccount.objects.get()
+    assert (account.provider, account.name, account.rate_limit, account.day_limit) == ("smtp", "smtp", 20, 500)
+    assert first == {"account_id": account.pk, "error": "", "senders": {"acme.example": True}}
+    assert said == f"{account.pk}  smtp (smtp): connected\n"
+    assert set(server.stub.logins) == {"\0acme\0secret"}
+    forget_providers()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--set", "host"], "“host” is not NAME=VALUE"),
+        (["--secret", "password=NOT_SET_ANYWHERE"], "no variable NOT_SET_ANYWHERE"),
+        (["--set", "host=mail.example.com"], "--rate"),
+        (["--set", "colour=red", "--rate", "1"], "no setting of it"),
+    ],
+)
+def test_what_another_service_cannot_use_is_refused(acme: Organization, given: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        run("--organization", acme.name, "--provider", "smtp", *given)
+
     assert not SendingAccount.objects.exists()

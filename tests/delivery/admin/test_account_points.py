@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from delivery.admin.account_points import WAYS_ON, Point, points_of
+from delivery.admin.account_points import WAYS_ON, points_of
+from delivery.admin.points import Point
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from organizations.models import Organization
 from tests.campaigns import world

@@ -123,6 +123,7 @@ def test_work_of_an_account_that_is_gone_stops_nobody_else(sending: World, wakes
     assert mailout_progress(gone).waiting == 3
 
 
+@pytest.mark.django_db
 def test_a_process_has_one_loop_and_a_fork_another(monkeypatch: pytest.MonkeyPatch) -> None:
     first = process.engine_loop()
     assert process.engine_loop() is first

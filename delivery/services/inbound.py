@@ -1,0 +1,26 @@
+"""How events of other providers than Amazon SES come back."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from delivery.models import SendingAccount
+from delivery.providers.base import PermanentError
+from delivery.providers.registry import inbound_of
+from delivery.services.providers import options_of
+
+
+def guard_of(account: SendingAccount) -> bool | None:
+    """Whether an account's events are believed: their signature or secret is known. None where none are told."""
+    inbound = inbound_of(account.provider)
+    if inbound is None:
+        return None
+    try:
+        return inbound.is_guarded({"variant": account.variant, **options_of(account)})
+    except PermanentError:
+        return False
+
+
+def events_path(account: SendingAccount) -> str:
+    """Where an account's provider reports to."""
+    return reverse("webhook_account", args=[account.pk])
