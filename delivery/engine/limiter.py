@@ -119,16 +119,24 @@ SELECT wait FROM taken
 """
 
 
-def entries_per_call(rate: float, max_calls: float) -> int:
+def entries_per_call(rate: float, max_calls: float, *, most: int = MAX_ENTRIES) -> int:
     """How many people a call may carry: a twentieth of the rate, or as many as calls per second make necessary.
 
     SES may refuse a call that carries more than a second's allowance.
     """
     share = rate / CALLS_PER_SECOND if max_calls >= CALLS_PER_SECOND else math.ceil(rate / max_calls)
-    return int(min(MAX_ENTRIES, max(1.0, share), max(1.0, rate)))
+    return int(min(most, max(1.0, share), max(1.0, rate)))
 
 
-def take(connection: Connection, account_id: int, *, lane: int, wanted: int, room: int = MAX_CALLS) -> Grant | Refusal:
+def take(
+    connection: Connection,
+    account_id: int,
+    *,
+    lane: int,
+    wanted: int,
+    room: int = MAX_CALLS,
+    most_per_call: int = MAX_ENTRIES,
+) -> Grant | Refusal:
     """Ask for up to `wanted` recipients, of which `room` calls can be armed now. One short transaction; never inside
     arming."""
     row = connection.execute(_STATE, [account_id]).fetchone()
@@ -137,7 +145,7 @@ def take(connection: Connection, account_id: int, *, lane: int, wanted: int, roo
     rate, max_calls, parked, probe_seconds, probe_in, day_left, day_limit = row
     if parked:
         return Refusal(1.0, parked)
-    size = entries_per_call(rate, max_calls)
+    size = entries_per_call(rate, max_calls, most=most_per_call)
     reserve = CAMPAIGN_RESERVE if lane == Lane.CAMPAIGN else 0.0
     if probe_seconds > 0:
         if probe_in is not None and probe_in > 0:

@@ -245,7 +245,14 @@ class AccountRunner:
         if self._grant is None:
             remaining = batch.hi - batch.armed_to
             wanted = remaining if batch.rate_limit else max(remaining, LARGEST_READ * 10)
-            answer = limiter.take(connection, self.account_id, lane=batch.lane, wanted=wanted, room=room)
+            answer = limiter.take(
+                connection,
+                self.account_id,
+                lane=batch.lane,
+                wanted=wanted,
+                room=room,
+                most_per_call=self._packer.provider.limits.entries_per_call,
+            )
             if isinstance(answer, limiter.Refusal):
                 self._wake_at = monotonic() + answer.seconds
                 return None
@@ -255,7 +262,7 @@ class AccountRunner:
             return None
         if batch.rate_limit:
             allowed = limiter.take_of_mailout(
-                connection, batch.mailout_id, wanted=min(self._grant.left, room * limiter.MAX_ENTRIES)
+                connection, batch.mailout_id, wanted=min(self._grant.left, room * self._grant.entries_per_call)
             )
             if isinstance(allowed, limiter.Refusal):
                 self._wake_at = monotonic() + allowed.seconds

@@ -119,10 +119,14 @@ class PreparedCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may carry."""
+    """What one call may carry, and how many calls a second the service takes where it counts them.
+
+    Few calls a second make full ones, also for an account that may send to few people a second.
+    """
 
     entries_per_call: int
     bytes_per_call: int
+    calls_per_second: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

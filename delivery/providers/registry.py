@@ -14,6 +14,7 @@ from delivery.providers.base import ConnectableProvider, Inbound, PermanentError
 # Imported when asked for: an installation pays only for the provider that it uses.
 FACTORIES = {
     "ses": "delivery.providers.ses:SesProvider",
+    "anymail": "delivery.providers.anymail:AnymailProvider",
     "smtp": "delivery.providers.smtp:SmtpProvider",
 }
 

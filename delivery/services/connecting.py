@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from amazonsender.core.errors import Forbidden, InvalidInput
 from amazonsender.core.sealing import seal
 from delivery.models import SendingAccount
-from delivery.providers.base import Option, PermanentError, Variant
+from delivery.providers.base import Limits, Option, PermanentError, Variant
 from delivery.providers.registry import FACTORIES, create_provider, provider_class
 from delivery.services.accounts import check_account, create_account
 from delivery.services.providers import options_of
@@ -76,7 +76,7 @@ def connect_account(
     """
     _require_operator(actor)
     chosen = connectable(provider, variant)
-    options, secrets = _sorted_out(chosen, settings.values, known={})
+    options, secrets, limits = _sorted_out(chosen, settings.values, known={})
     with transaction.atomic():
         account = create_account(
             organization=organization,
@@ -89,6 +89,7 @@ def connect_account(
             sealed_options=_sealed(secrets),
             rate_limit=settings.rate_limit,
             day_limit=settings.day_limit,
+            max_calls_per_second=limits.calls_per_second,
         )
         record(organization=organization, actor=actor, action="account.created", target=account)
     return check_account(account=account)
@@ -102,7 +103,7 @@ def reconnect_account(*, account: SendingAccount, actor: User | None, settings: 
         known = options_of(account)
     except PermanentError:  # sealed with a lost key: whatever is secret has to be entered again
         known = dict(account.options)
-    options, secrets = _sorted_out(chosen, settings.values, known=known)
+    options, secrets, _limits = _sorted_out(chosen, settings.values, known=known)
     account.name = settings.name
     account.rate_limit, account.day_limit = settings.rate_limit, settings.day_limit
     account.options = options
@@ -128,7 +129,7 @@ def _require_operator(actor: User | None) -> None:
 
 def _sorted_out(
     chosen: Connectable, values: Mapping[str, Any], *, known: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, Any], Limits]:
     """What was entered, as plain and as secret options; the provider's constructor has the last word."""
     unknown = sorted(values.keys() - {option.name for option in chosen.options})
     if unknown:
@@ -144,10 +145,11 @@ def _sorted_out(
             (secret if option.is_secret else plain)[option.name] = value
     variant = {"variant": chosen.variant} if chosen.variant else {}
     try:
-        create_provider(chosen.provider, **variant, **plain, **secret).close()
+        provider = create_provider(chosen.provider, **variant, **plain, **secret)
     except PermanentError as error:
         raise InvalidInput(str(error)) from error
-    return plain, secret
+    provider.close()
+    return plain, secret, provider.limits
 
 
 def _value_of(option: Option, values: Mapping[str, Any], known: Mapping[str, Any]) -> str | int | None:

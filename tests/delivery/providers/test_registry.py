@@ -11,9 +11,9 @@ def test_a_provider_is_made_by_name() -> None:
     provider = create_provider("ses", region="eu-central-1", access_key="A", secret_key="b")
 
     assert isinstance(provider, SesProvider)
-    assert set(FACTORIES) == {"ses", "smtp"}
+    assert set(FACTORIES) == {"anymail", "ses", "smtp"}
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(PermanentError, match="'pigeon' is no provider; there are: ses, smtp"):
+    with pytest.raises(PermanentError, match="'pigeon' is no provider; there are: anymail, ses, smtp"):
         create_provider("pigeon")

@@ -29,8 +29,18 @@ def able(bench: Bench, mode: str) -> None:
 
 
 def send(provider: Provider, people: list[Entry]) -> CallResult:
+    """In as many calls as the service's limit makes necessary; told as one."""
     prepared = provider.prepare(email())
-    return provider.send(provider.build(prepared, people, CALL))
+    most = provider.limits.entries_per_call
+    calls = [people[start : start + most] for start in range(0, len(people), most)]
+    results = [provider.send(provider.build(prepared, call, CALL)) for call in calls]
+    told = next((result for result in results if result.signal), results[0])
+    return CallResult(
+        [entry for result in results for entry in result.entries],
+        told.signal,
+        told.detail,
+        sum(result.seconds for result in results),
+    )
 
 
 def outcomes(result: CallResult) -> list[Outcome]:
@@ -158,7 +168,7 @@ def test_an_error_of_the_server_is_ambiguous(bench: Bench) -> None:
     result = send(bench.provider, entries(2))
 
     assert outcomes(result) == [Outcome.AMBIGUOUS] * 2
-    assert bench.handed_over == 1
+    assert bench.handed_over == (1 if bench.provider.limits.entries_per_call > 1 else 2)
 
 
 def test_one_connection_is_kept(bench: Bench) -> None:
@@ -198,7 +208,7 @@ def test_a_call_is_filled_to_the_services_limit_and_no_further(bench: Bench) -> 
     call = bench.provider.build(prepared, entries(most), CALL)
 
     assert call.size > 0
-    for people in ([], entries(most + 1)):
+    for people in ([], [entry(number) for number in range(most + 1)]):
         with pytest.raises(PermanentError, match="entries"):
             bench.provider.build(prepared, people, CALL)
 
@@ -216,9 +226,10 @@ def test_a_call_is_filled_to_the_services_limit_and_no_further(bench: Bench) -> 
 )
 def test_an_entry_that_cannot_be_sent_is_named(bench: Bench, wrong: dict[str, object]) -> None:
     prepared = bench.provider.prepare(email())
+    people = [entry(1), entry(2, **wrong)][-bench.provider.limits.entries_per_call :]
 
-    with pytest.raises(PermanentError, match=r"entry 2: (address|header|tag)"):
-        bench.provider.build(prepared, [entry(1), entry(2, **wrong)], CALL)
+    with pytest.raises(PermanentError, match=rf"entry {len(people)}: (address|header|tag)"):
+        bench.provider.build(prepared, people, CALL)
 
     assert bench.handed_over == 0
 
