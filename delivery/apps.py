@@ -6,4 +6,4 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from delivery import timeline  # noqa: F401 - registers with the person's page
+        from delivery import checks, timeline  # noqa: F401 - they register, the latter with the person's page

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from delivery.admin.points import Point
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
-from delivery.services.inbound import events_path, guard_of
+from delivery.services.inbound import events_url, guard_of
 
 
 def points_of_other(
@@ -55,5 +54,6 @@ def _events(account: SendingAccount) -> Point:
     if not is_guarded:
         step = _("Enter the key or secret that the service signs its reports with: without one nothing is believed.")
         return Point("stop", _("Events do not come back"), why, step, "edit")
-    address = f"{settings.PUBLIC_URL}{events_path(account)}"
-    return Point("ok", _("Events have a way back"), why, _("The service reports to %(url)s") % {"url": address})
+    return Point(
+        "ok", _("Events have a way back"), why, _("The service reports to %(url)s") % {"url": events_url(account)}
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.urls import reverse
 
 from delivery.models import SendingAccount
@@ -21,6 +22,6 @@ def guard_of(account: SendingAccount) -> bool | None:
         return False
 
 
-def events_path(account: SendingAccount) -> str:
+def events_url(account: SendingAccount) -> str:
     """Where an account's provider reports to."""
-    return reverse("webhook_account", args=[account.pk])
+    return f"{settings.PUBLIC_URL}{reverse('webhook_account', args=[account.pk])}"

@@ -61,7 +61,7 @@ class AnymailProvider:
         key: Variant(service.label, service.options) for key, service in SERVICES.items()
     }
     tells_limits: ClassVar[bool] = False
-    inbound: ClassVar[str] = ""
+    inbound: ClassVar[str] = "delivery.providers.anymail.inbound:AnymailInbound"
     name = "anymail"
 
     def __init__(

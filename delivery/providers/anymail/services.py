@@ -255,10 +255,10 @@ SERVICES: Final[dict[str, Service]] = {
         options=(
             _key("api_token", gettext_noop("API token")),
             _address("https://bulk.api.mailtrap.io/api/"),
-            _signing("signing_secret"),
+            _signing("tracking_secret"),
             _WEBHOOK_SECRET,
         ),
-        guards=("signing_secret", "webhook_secret"),
+        guards=("tracking_secret", "webhook_secret"),
     ),
     # anymail has no personal headers for a batch of these, or no batch: one person a request.
     "mandrill": Service(

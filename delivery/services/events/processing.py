@@ -22,6 +22,7 @@ from delivery.services.events.arrays import columns
 from delivery.services.events.ledger import Cursor, distrust_statistics, open_cursor
 from delivery.services.events.model import MalformedEventError, ProviderEvent
 from delivery.services.events.readers import read_act
+from delivery.services.events.reports import SOURCE, read_report
 from delivery.services.events.ses import read_sns
 
 logger = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ BATCH = 1000
 MAX_ATTEMPTS = 5
 DEADLOCK_RETRIES = 5
 
-READERS: dict[str, Callable[[bytes], list[ProviderEvent]]] = {"ses": read_sns, "reader": read_act}
+READERS: dict[str, Callable[[bytes], list[ProviderEvent]]] = {"ses": read_sns, "reader": read_act, SOURCE: read_report}
 
 
 class InboxRow(NamedTuple):

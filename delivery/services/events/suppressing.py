@@ -48,7 +48,8 @@ SELECT k.place
  WHERE NOT EXISTS (SELECT 1 FROM delivery_message m WHERE m.mailout_id = k.mailout_id AND m.n = k.n)
    AND NOT EXISTS (SELECT 1 FROM delivery_mailout o
                      JOIN delivery_sendingaccount a ON a.id = o.account_id OR a.organization_id = o.organization_id
-                    WHERE o.id = k.mailout_id AND k.topic_arn = ANY(a.topic_arns))
+                    WHERE o.id = k.mailout_id
+                      AND (k.topic_arn = ANY(a.topic_arns) OR k.topic_arn = 'account:' || a.id))
 """
 
 
@@ -107,7 +108,11 @@ def suppress_addresses(events: Sequence[ProviderEvent], mailouts: dict[int, Mail
 
 
 def _organizations_of_topic(topic_arn: str) -> list[int]:
-    accounts = SendingAccount.objects.filter(topic_arns__contains=[topic_arn])
+    way, _, account_id = topic_arn.partition(":")
+    if way == "account":  # the account's own address, of a provider other than Amazon SES
+        accounts = SendingAccount.objects.filter(pk=int(account_id))
+    else:
+        accounts = SendingAccount.objects.filter(topic_arns__contains=[topic_arn])
     return list(accounts.order_by("organization_id").values_list("organization_id", flat=True).distinct())
 
 
