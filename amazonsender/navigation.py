@@ -66,6 +66,7 @@ NAVIGATION: Final[tuple[tuple[Promise | None, tuple[Entry, ...]], ...]] = (
                 "admin:delivery_sendingaccount_changelist",
                 "account:view",
             ),
+            Entry(gettext_lazy("API keys"), "key", "admin:api_keys", "api_key:view"),
         ),
     ),
 )

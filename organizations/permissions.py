@@ -21,6 +21,8 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "team:edit": RUNNERS,
     "team:edit_owners": OWNER,
     "audit:view": RUNNERS,
+    "api_key:view": RUNNERS,
+    "api_key:edit": RUNNERS,
     "account:view": EVERYBODY,
     "account:edit": RUNNERS,
     "subscriber:view": EVERYBODY,
@@ -41,6 +43,23 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "message:export": WRITERS,
     "message:send_again": RUNNERS,
 }
+
+# What an API key can be given: the work with people and campaigns. Team, keys and accounts stay with people.
+API_SCOPES: Final = (
+    "subscriber:view",
+    "subscriber:edit",
+    "list:view",
+    "list:edit",
+    "suppression:view",
+    "suppression:edit",
+    "template:view",
+    "template:edit",
+    "campaign:view",
+    "campaign:edit",
+    "campaign:test",
+    "campaign:send",
+    "message:view",
+)
 
 
 def may(member: Member | None, permission: str) -> bool:

@@ -43,6 +43,11 @@ def truncated_address(request: HttpRequest) -> str:
     return _network(client_address(request), KEPT_BITS)
 
 
+def truncated_text(address: str) -> str:
+    """The same for an address that somebody gives as text; "" for what is none."""
+    return _network(_parsed(address), KEPT_BITS)
+
+
 def throttled(group: str, *, rate: str, method: str | None = None) -> Callable[[View[P]], View[P]]:
     """Answer 429 to a client that asks more often than `rate`, such as "60/m".
 

@@ -65,6 +65,9 @@ TRUSTED_PROXIES = env.int(
     minimum=0,
     help="Proxies before the web server whose X-Forwarded-For and -Proto are believed.",
 )
+API_REQUESTS_PER_MINUTE = env.int(
+    "API_REQUESTS_PER_MINUTE", default=1200, minimum=1, help="Requests that each API key may make in a minute."
+)
 
 env.section("Services")
 DATABASE_URL = env.url(
@@ -275,15 +278,34 @@ RATELIMIT_USE_CACHE = "default"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "amazonsender.core.api.schema.ApiSchema",
+    "EXCEPTION_HANDLER": "amazonsender.core.api.problems.handle",
+    # Endpoints stand on organizations.api.views.ApiView, which sets its own; a view that forgets is closed.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["amazonsender.core.api.parsers.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["amazonsender.core.api.parsers.JsonRenderer"],
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "AmazonSender",
-    "DESCRIPTION": "Email campaigns through your own Amazon SES account.",
+    "DESCRIPTION": "Email campaigns through your own Amazon SES account. How to begin: docs/api.md.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "CampaignState": "campaigns.api.serializers.STATE_NAMES",
+        "MailoutState": "delivery.api.mailouts.STATE_NAMES",
+        "MessageState": "delivery.api.messages.STATE_NAMES",
+        "ExclusionReason": "delivery.api.messages.REASON_NAMES",
+        "SubscriptionState": "subscribers.api.serializers.SUBSCRIPTION_STATES",
+        "SuppressionReason": "subscribers.api.suppressions.REASONS",
+    },
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
 }
 
 UNFOLD = {

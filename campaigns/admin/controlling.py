@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -15,28 +13,23 @@ from amazonsender.core.errors import DomainError, NotFound
 from campaigns.admin.forms import read_pace
 from campaigns.admin.live import access_launched
 from campaigns.admin.wording import pace_words
-from campaigns.models import Campaign
-from delivery.services.controlling import cancel_mailout, pause_mailout, resume_mailout, set_pace
+from campaigns.services.controlling import ACTS, control_campaign
+from delivery.services.controlling import set_pace
 from organizations.admin.pages import admin_page
 from organizations.requests import user_of
 from organizations.services.audit import record
-
-ACTS: Final = {"pause": pause_mailout, "resume": resume_mailout, "stop": cancel_mailout}
-VERBS: Final = {"pause": "paused", "resume": "resumed", "stop": "stopped"}
 
 
 @admin_page("campaigns/<int:pk>/control/", name="campaign_control", permission="campaign:send")
 @require_POST
 def control(request: HttpRequest, pk: int) -> HttpResponse:
     """Pause, go on, or stop for good."""
-    campaign, mailout = access_launched(request, pk)
+    campaign, _mailout = access_launched(request, pk)
     name = request.POST.get("act", "")
     if name not in ACTS:
         raise NotFound(_("There is no such button."))
     try:
-        with transaction.atomic():
-            ACTS[name](mailout=mailout, actor=user_of(request))
-            _record(request, campaign, VERBS[name])
+        control_campaign(campaign=campaign, act=name, actor=user_of(request))
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("admin:campaign_live", pk=pk)
@@ -51,7 +44,14 @@ def pace(request: HttpRequest, pk: int) -> HttpResponse:
         rate = read_pace(request.POST)
         with transaction.atomic():
             set_pace(mailout=mailout, rate_limit=rate, actor=user_of(request))
-            _record(request, campaign, "paced", people_per_second=rate)
+            record(
+                organization=campaign.organization,
+                actor=user_of(request),
+                action="campaign.paced",
+                target=campaign,
+                mailout_id=mailout.pk,
+                people_per_second=rate,
+            )
     except DomainError as error:
         messages.error(request, str(error))
     else:
@@ -59,14 +59,3 @@ def pace(request: HttpRequest, pk: int) -> HttpResponse:
         full = _("From now on as fast as the account allows.")
         messages.success(request, at_most % {"pace": pace_words(rate)} if rate else full)
     return redirect("admin:campaign_live", pk=pk)
-
-
-def _record(request: HttpRequest, campaign: Campaign, verb: str, **detail: float | None) -> None:
-    record(
-        organization=campaign.organization,
-        actor=user_of(request),
-        action=f"campaign.{verb}",
-        target=campaign,
-        mailout_id=campaign.mailout_id,
-        **detail,
-    )

@@ -1,3 +1,3 @@
-from organizations.admin import settings, switching, team
+from organizations.admin import api_keys, settings, switching, team
 
-__all__ = ["settings", "switching", "team"]
+__all__ = ["api_keys", "settings", "switching", "team"]

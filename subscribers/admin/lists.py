@@ -20,7 +20,7 @@ from organizations.templatetags.ui import moment, n
 from subscribers.admin.forms import ListForm
 from subscribers.models import List
 from subscribers.selectors.lists import count_subscribed
-from subscribers.services.lists import create_list, delete_list, list_users
+from subscribers.services.lists import create_list, delete_list, list_users, update_list
 
 
 @admin.register(List)
@@ -82,8 +82,7 @@ def _list_form(request: HttpRequest, found: List | None) -> HttpResponse:
             if found is None:
                 found = create_list(organization=organization, **form.cleaned_data)
             else:
-                _refuse_taken_name(found, form.cleaned_data["name"])
-                form.save()
+                update_list(mailing_list=found, **form.cleaned_data)
         except (Conflict, InvalidInput) as error:
             form.add_error("name", str(error))
         else:
@@ -102,11 +101,6 @@ def _list_form(request: HttpRequest, found: List | None) -> HttpResponse:
         users=list_users(mailing_list=found) if found else [],
         is_editable=is_editable,
     )
-
-
-def _refuse_taken_name(found: List, name: str) -> None:
-    if List.objects.filter(organization_id=found.organization_id, name=name).exclude(pk=found.pk).exists():
-        raise Conflict(_("There is already a list with this name."))
 
 
 @admin_page("audience-lists/<int:pk>/delete/", name="list_delete", permission="list:edit")

@@ -19,16 +19,43 @@ _FINAL_STATES = ("sent", "cancelled", "done", "finished")
 
 def create_list(*, organization: Organization, name: str, description: str = "", is_public: bool = True) -> List:
     """Create a list. Raises Conflict when the name is taken."""
+    return _saved(
+        List(
+            organization=organization,
+            name=_checked_name(name),
+            description=clean_line(description)[:300],
+            is_public=is_public,
+        )
+    )
+
+
+def update_list(
+    *, mailing_list: List, name: str | None = None, description: str | None = None, is_public: bool | None = None
+) -> List:
+    """Change what is given. Raises InvalidInput, or Conflict when the name is taken."""
+    if name is not None:
+        mailing_list.name = _checked_name(name)
+    if description is not None:
+        mailing_list.description = clean_line(description)[:300]
+    if is_public is not None:
+        mailing_list.is_public = is_public
+    return _saved(mailing_list)
+
+
+def _checked_name(name: str) -> str:
     title = clean_line(name)
     if not title or len(title) > 120:
         raise InvalidInput(_("A list needs a name of at most 120 characters."))
+    return title
+
+
+def _saved(mailing_list: List) -> List:
     try:
         with transaction.atomic():
-            return List.objects.create(
-                organization=organization, name=title, description=clean_line(description)[:300], is_public=is_public
-            )
+            mailing_list.save()
     except IntegrityError:
         raise Conflict(_("There is already a list with this name.")) from None
+    return mailing_list
 
 
 @transaction.atomic

@@ -12,7 +12,15 @@ WRITE = {
     "subscriber:edit", "subscriber:import", "subscriber:export", "list:edit", "suppression:edit", "template:edit",
     "campaign:edit", "campaign:test", "campaign:send", "message:export",
 }  # fmt: skip
-RUN = {"organization:edit", "team:edit", "audit:view", "account:edit", "message:send_again"}
+RUN = {
+    "api_key:view",
+    "api_key:edit",
+    "organization:edit",
+    "team:edit",
+    "audit:view",
+    "account:edit",
+    "message:send_again",
+}
 TABLE = {
     Role.ANALYST: READ,
     Role.MARKETER: READ | WRITE,

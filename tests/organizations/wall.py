@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from campaigns.models import Campaign, Template, TemplateVersion
 from delivery.models import Mailout, SenderIdentity, SendingAccount
-from organizations.models import Member, Organization
+from organizations.models import ApiKey, Member, Organization
 from subscribers.models import AttributeDefinition, Domain, Import, List, Subscriber, Suppression
 from tests.cast import Cast
 
@@ -82,6 +82,9 @@ def belongings(cast: Cast) -> dict[str, Any]:
         "import": Import.objects.create(organization=acme, file_name=f"{SECRET}.csv", path="nowhere", state="done").pk,
         "mailout": mailout.pk,
         "campaign": campaign.pk,
+        "api_key": ApiKey.objects.create(
+            organization=acme, name=SECRET, prefix="ask_wall", digest=b"wall", scopes=["list:view"]
+        ).pk,
     }
 
 
@@ -89,6 +92,7 @@ Arguments = Callable[[dict[str, Any]], dict[str, Any]]
 
 SUBJECTS: Final[dict[str, Arguments]] = {
     "admin/team/": lambda of: {"pk": of["member"]},
+    "admin/api-keys/": lambda of: {"pk": of["api_key"]},
     "admin/account/": lambda of: {"pk": of["account"]},
     "admin/campaigns/": lambda of: {"pk": of["campaign"], "mailout_id": of["mailout"]},
     "admin/templates/": lambda of: {"pk": of["template"], "number": 1},
@@ -114,7 +118,8 @@ PUBLIC: Final = frozenset(
         "webhook_ses",  # the signature is the proof
     }
 )
-PUBLIC_PREFIXES: Final = ("^o/", "^c/", "v/", "u/", "p/", "^webhooks/")  # tokens and signatures
+# Tokens and signatures; and programs with keys, whose own wall is in tests/api.
+PUBLIC_PREFIXES: Final = ("^o/", "^c/", "v/", "u/", "p/", "^webhooks/", "api/")
 
 
 def is_public(route: Route) -> bool:

@@ -1,0 +1,1 @@
+"""Mailouts and messages for programs: what was sent to whom, and what became of it."""

@@ -1,0 +1,1 @@
+"""Lists, subscribers and suppressions for programs."""
