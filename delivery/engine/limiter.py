@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 from delivery.engine.database import Connection
@@ -51,6 +52,7 @@ class Grant:
     is_probe: bool = False
     lead: float = 0.0
     life: float = FREE_LIFE_SECONDS
+    minute: datetime | None = None  # in which the day's use counts it
 
     @property
     def is_void(self) -> bool:
@@ -85,7 +87,8 @@ _TAKE = """
 WITH old AS (
     SELECT account_id, mail_tat, call_tat,
            %(lane)s = 0 AND letter_tat <= clock_timestamp()
-           AND %(n)s <= max_rate * factor * %(share)s AND %(calls)s <= max_calls * %(share)s AS is_ahead
+           AND %(n)s <= max_rate * factor * %(share)s AND %(calls)s <= max_calls * %(share)s AS is_ahead,
+           date_trunc('minute', clock_timestamp()) AS minute
       FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
 ), taken AS (
     UPDATE delivery_account_pace p SET
@@ -109,13 +112,14 @@ WITH old AS (
        AND p.day_used + %(n)s <= p.day_limit - p.day_limit * %(reserve)s
        AND GREATEST(p.mail_tat, p.call_tat) <= clock_timestamp() + %(horizon)s * interval '1 s'
     RETURNING CASE WHEN old.is_ahead THEN 0.0 ELSE
-        GREATEST(%(lead)s, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp())) END::float8 AS wait
+        GREATEST(%(lead)s, EXTRACT(EPOCH FROM GREATEST(old.mail_tat, old.call_tat) - clock_timestamp())) END::float8 AS wait,
+        old.minute
 ), counted AS (
     INSERT INTO delivery_account_usage AS u (account_id, minute, n)
-    SELECT %(account)s, date_trunc('minute', clock_timestamp()), %(n)s FROM taken
+    SELECT %(account)s, minute, %(n)s FROM taken
     ON CONFLICT (account_id, minute) DO UPDATE SET n = u.n + EXCLUDED.n
 )
-SELECT wait FROM taken
+SELECT wait, minute FROM taken
 """
 
 
@@ -178,7 +182,10 @@ def take(
     if taken is None:
         return Refusal(min(0.05, max(0.002, n / rate)))
     life = GRANT_LIFE_SECONDS if rate < FREE_RATE else FREE_LIFE_SECONDS
-    return Grant(account_id, n, size, monotonic() + taken[0], is_probe=probe_seconds > 0, lead=lead, life=life)
+    wait, minute = taken
+    return Grant(
+        account_id, n, size, monotonic() + wait, is_probe=probe_seconds > 0, lead=lead, life=life, minute=minute
+    )
 
 
 def take_of_mailout(connection: Connection, mailout_id: int, *, wanted: int) -> int | Refusal:
@@ -200,19 +207,22 @@ def take_of_mailout(connection: Connection, mailout_id: int, *, wanted: int) -> 
 
 
 def give_back(connection: Connection, grant: Grant) -> None:
-    """Return what a grant did not use to the day's quota. Its place in time is lost, which errs on the slow side."""
+    """Return what a grant did not use to the day's quota. Its place in time is lost, which errs on the slow side.
+
+    To the minute that counts it, whichever it is by now; one that has left the day counts no more, and takes nothing back.
+    """
     if grant.left <= 0 or grant.account_id == 0:
         return
     connection.execute(
         """
         WITH back AS (
-            UPDATE delivery_account_usage SET n = GREATEST(0, n - %(n)s)
-             WHERE account_id = %(account)s AND minute = date_trunc('minute', clock_timestamp()) AND n >= %(n)s RETURNING 1
+            UPDATE delivery_account_usage SET n = n - %(n)s
+             WHERE account_id = %(account)s AND minute = %(minute)s AND n >= %(n)s RETURNING 1
         )
         UPDATE delivery_account_pace SET day_used = GREATEST(0, day_used - %(n)s)
          WHERE account_id = %(account)s AND EXISTS (SELECT 1 FROM back)
         """,
-        {"account": grant.account_id, "n": grant.left},
+        {"account": grant.account_id, "n": grant.left, "minute": grant.minute},
     )
     grant.left = 0
 

@@ -58,6 +58,9 @@ class AccountRunner:
         self._doubt: tuple[list[Call], ArmPlan | None] | None = None
         self._in_flight = 0
         self._grant: limiter.Grant | None = None
+        # Letters have a grant of their own: a campaign's may start a tenth of a second later, and is kept meanwhile.
+        self._other_grant: limiter.Grant | None = None
+        self._is_for_letters = False  # whom `_grant` is for; `_other_grant` is for the others
         self._turn = 0
         self._settled_at = monotonic()
         self._looked_at = 0.0
@@ -111,7 +114,7 @@ class AccountRunner:
         self._resolve_doubt(connection)
         finished = list(self._finished)
         if self._signals.obey(connection, finished):
-            self._drop_grant(connection)
+            self._drop_grants(connection)
         plan = None if is_stopping else self._plan(connection)
         self.has_progressed = bool(finished) or plan is not None
         if not self.has_progressed:
@@ -240,8 +243,12 @@ class AccountRunner:
     def _take_grant(self, connection: Connection, batch: Batch, room: int) -> limiter.Grant | None:
         if batch.is_dry_run:
             return limiter.unlimited_grant(limiter.MAX_ENTRIES)
+        if self._is_for_letters != (batch.lane == Lane.TRANSACTIONAL):
+            self._is_for_letters = not self._is_for_letters
+            self._grant, self._other_grant = self._other_grant, self._grant
         if self._grant is not None and self._grant.is_void:
-            self._drop_grant(connection)
+            limiter.give_back(connection, self._grant)
+            self._grant = None
         if self._grant is None:
             remaining = batch.hi - batch.armed_to
             wanted = remaining if batch.rate_limit else max(remaining, LARGEST_READ * 10)
@@ -258,7 +265,8 @@ class AccountRunner:
                 return None
             self._grant = answer
         if self._grant.starts_at - self._grant.lead > monotonic():
-            self._wake_at = self._grant.starts_at - self._grant.lead
+            # Not later than the next look for what overtakes, or a letter would wait for this campaign's start, too.
+            self._wake_at = min(self._grant.starts_at - self._grant.lead, monotonic() + PREEMPT_EVERY_SECONDS)
             return None
         if batch.rate_limit:
             allowed = limiter.take_of_mailout(
@@ -276,12 +284,13 @@ class AccountRunner:
             release_batch(connection, batch)
         self._batches.clear()
         self._stalled.clear()
-        self._drop_grant(connection)
+        self._drop_grants(connection)
 
-    def _drop_grant(self, connection: Connection) -> None:
-        if self._grant is not None:
-            limiter.give_back(connection, self._grant)
-            self._grant = None
+    def _drop_grants(self, connection: Connection) -> None:
+        for grant in (self._grant, self._other_grant):
+            if grant is not None:
+                limiter.give_back(connection, grant)
+        self._grant = self._other_grant = None
 
     def close(self) -> None:
         self._sender.close()

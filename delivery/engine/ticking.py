@@ -23,13 +23,16 @@ def tick(connection: Connection, *, slots: int) -> int:
 
 def roll_day(connection: Connection) -> None:
     """Once a minute: let the minute that left the 24-hour window go, and what was parked for it."""
-    connection.execute(
-        """
-        UPDATE delivery_account_pace p SET day_used = COALESCE(
-            (SELECT sum(n) FROM delivery_account_usage u
-              WHERE u.account_id = p.account_id AND u.minute > clock_timestamp() - interval '24 hours'), 0)
-        """
-    )
+    with connection.transaction():
+        # A grant that commits meanwhile would be in neither sum; the second statement sees all that held a row before.
+        connection.execute("SELECT 1 FROM delivery_account_pace ORDER BY account_id FOR NO KEY UPDATE")
+        connection.execute(
+            """
+            UPDATE delivery_account_pace p SET day_used = COALESCE(
+                (SELECT sum(n) FROM delivery_account_usage u
+                  WHERE u.account_id = p.account_id AND u.minute > clock_timestamp() - interval '24 hours'), 0)
+            """
+        )
     connection.execute("DELETE FROM delivery_account_usage WHERE minute < clock_timestamp() - interval '25 hours'")
     connection.execute(
         "UPDATE delivery_account_pace SET parked_reason = '', parked_until = NULL WHERE parked_reason <> '' AND parked_until <= clock_timestamp()"

@@ -240,13 +240,58 @@ def test_what_a_grant_did_not_use_is_given_back_once(account: SendingAccount, ra
     assert AccountUsage.objects.get().n == 12
 
 
-def test_a_minute_that_has_passed_is_not_touched_by_giving_back(account: SendingAccount, raw: Connection) -> None:
+def test_what_is_given_back_in_a_later_minute_is_taken_off_the_minute_that_counts_it(
+    account: SendingAccount, raw: Connection
+) -> None:
     grant = granted(take(raw, account, 30))
-    AccountUsage.objects.update(minute=timezone.now() - timedelta(minutes=5))
+    assert grant.minute is not None
+    grant.minute -= timedelta(minutes=5)
+    AccountUsage.objects.update(minute=grant.minute)
+    later = granted(take(raw, account, 7))
+
+    limiter.give_back(raw, grant)
+
+    assert pace_of(account).day_used == later.left == 7
+    assert list(AccountUsage.objects.order_by("minute").values_list("minute", "n")) == [
+        (grant.minute, 0),
+        (later.minute, 7),
+    ]
+    roll_day(raw)
+    assert pace_of(account).day_used == 7
+
+
+def test_a_minute_that_has_left_the_day_takes_nothing_back(account: SendingAccount, raw: Connection) -> None:
+    grant = granted(take(raw, account, 30))
+    AccountUsage.objects.all().delete()
 
     limiter.give_back(raw, grant)
 
     assert pace_of(account).day_used == 30
+
+
+def test_a_grant_that_commits_while_the_day_rolls_on_is_counted(account: SendingAccount, raw: Connection) -> None:
+    set_pace(account, mail_tat=timezone.now() - timedelta(minutes=1))
+    other = open_connection()
+    try:
+        with other.transaction():
+            grant = granted(take(other, account, 30))
+            rolling = threading.Thread(target=roll_day, args=(raw,))
+            rolling.start()
+            wait_for_a_lock(other)
+        rolling.join()
+    finally:
+        other.close()
+
+    assert pace_of(account).day_used == grant.left == 30
+
+
+def wait_for_a_lock(connection: Connection) -> None:
+    """Until somebody waits for a lock of this database."""
+    deadline = monotonic() + 5
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while connection.execute(waiting).fetchone() == (0,):
+        assert monotonic() < deadline, "nobody waits"
+        sleep(0.005)
 
 
 def test_dry_runs_use_nobodys_quota(raw: Connection) -> None:
