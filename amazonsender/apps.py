@@ -18,10 +18,14 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         from amazonsender import checks, periodic  # noqa: F401 - registers the system checks
-        from amazonsender.core import task_logging  # noqa: F401 - connects to Celery's signals
+        from amazonsender.core import (
+            figures,
+            task_logging,  # noqa: F401 - connects to Celery's signals
+        )
         from amazonsender.core.error_reports import start_error_reports
         from amazonsender.core.logging import configure_structlog
 
         configure_structlog()
+        figures.start()
         start_error_reports(dsn=settings.SENTRY_DSN, environment=settings.ENVIRONMENT)
         post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

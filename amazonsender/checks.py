@@ -5,6 +5,7 @@ Those about the environment run everywhere; those marked "on a server" only with
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from amazonsender.core.loopback import is_loopback
 MIN_KEY_LENGTH: Final = 50
 MIN_KEY_VARIETY: Final = 5
 MIN_TOKEN_KEY_BYTES: Final = 32
+MIN_METRICS_TOKEN_LENGTH: Final = 24
 PGBOUNCER_PORT: Final = "6432"
 
 Check = Callable[..., list[CheckMessage]]
@@ -147,6 +149,38 @@ def pool_behind_pgbouncer() -> Iterator[CheckMessage]:
             hint="Unset DB_POOL.",
             id="amazonsender.W001",
         )
+
+
+@configuration_check
+def metrics_guards() -> Iterator[CheckMessage]:
+    networks = []
+    for written in settings.METRICS_NETWORKS:
+        try:
+            networks.append(ipaddress.ip_network(written))
+        except ValueError:
+            yield Error(
+                f"{written} in METRICS_NETWORKS is no network.",
+                hint="Write addresses or networks such as 10.0.0.0/8, whose bits behind the prefix are 0.",
+                id="amazonsender.E009",
+            )
+    token = settings.METRICS_TOKEN
+    if token and len(token) < MIN_METRICS_TOKEN_LENGTH:
+        yield Error(
+            "METRICS_TOKEN is short enough to be guessed.",
+            hint=f"Set METRICS_TOKEN to {MIN_METRICS_TOKEN_LENGTH} or more random characters.",
+            id="amazonsender.E010",
+        )
+    if settings.IS_SERVER and not token and any(_lets_strangers_in(network) for network in networks):
+        yield Error(
+            "METRICS_NETWORKS lets strangers read /metrics: it holds every address, or loopback while TRUSTED_PROXIES is 0, "
+            "so that whoever comes through a proxy on this machine counts as local.",
+            hint="Set METRICS_TOKEN, name fewer networks, or set TRUSTED_PROXIES.",
+            id="amazonsender.E011",
+        )
+
+
+def _lets_strangers_in(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return network.prefixlen == 0 or (network.is_loopback and not settings.TRUSTED_PROXIES)
 
 
 @configuration_check

@@ -14,12 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 
+from amazonsender.core import figures
 from amazonsender.core.health import PATHS
 
 logger = structlog.get_logger("http.access")
 
 PLAUSIBLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
-QUIET_ROUTES: Final = frozenset({*PATHS, "static"})
+QUIET_ROUTES: Final = frozenset({*PATHS, "/metrics", "static"})
 PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
 
@@ -86,11 +87,12 @@ def _refusal(sentence: str) -> HttpResponse:
 def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> None:
     match = request.resolver_match
     route = match.route if match else ""
-    if request.path in PATHS:
+    if request.path in QUIET_ROUTES:
         route = request.path
     elif not route and request.path.startswith(settings.STATIC_URL):
         route = "static"
     is_quiet = response.status_code < 400 and route in QUIET_ROUTES
+    figures.observe_request(request.method or "", route, response.status_code, ms / 1000)
     organization = getattr(request, "organization", None)
     log = logger.debug if is_quiet else logger.info
     log(

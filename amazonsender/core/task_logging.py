@@ -10,6 +10,7 @@ import structlog
 from celery import Task, signals
 from django.conf import settings
 
+from amazonsender.core import figures
 from amazonsender.core.logging import configure_structlog
 from amazonsender.core.startup import refuse_wrong_configuration
 
@@ -38,11 +39,13 @@ def bind_task(task_id: str, task: Task[Any, Any], **_options: Any) -> None:
 
 
 @signals.task_postrun.connect
-def log_end(task_id: str, state: str | None = None, **_options: Any) -> None:
+def log_end(task_id: str, task: Task[Any, Any], state: str | None = None, **_options: Any) -> None:
     """Log state and milliseconds, at DEBUG: the periodic ones run every second and log what they did themselves."""
     started = _started.pop(task_id, None)
     if started is not None:
-        logger.debug("task.finished", state=state or "", ms=round((time.perf_counter() - started) * 1000, 1))
+        seconds = time.perf_counter() - started
+        figures.observe_task(task.name, (state or "").lower(), seconds)
+        logger.debug("task.finished", state=state or "", ms=round(seconds * 1000, 1))
     structlog.contextvars.clear_contextvars()
 
 

@@ -131,6 +131,22 @@ LOG_FORMAT = env.str(
     "LOG_FORMAT", default="console", choices=("console", "json"), help="console for people, json for machines."
 )
 LOGGING = logging_settings(level=LOG_LEVEL, style=LOG_FORMAT)
+METRICS_TOKEN = env.str(
+    "METRICS_TOKEN",
+    default="",
+    secret=True,
+    help="What Prometheus says in `Authorization: Bearer …` to read /metrics. 24 characters or more.",
+)
+METRICS_NETWORKS = env.list(
+    "METRICS_NETWORKS",
+    default=(),
+    example="10.0.0.0/8,127.0.0.1",
+    help="Networks from which /metrics may be read. With neither this nor METRICS_TOKEN nothing is measured.",
+)
+METRICS_DIR = (
+    env.path("METRICS_DIR", default=DATA_DIR / "metrics", help="Where the processes of a machine keep their figures.")
+    or DATA_DIR / "metrics"
+)
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
 
 INSTALLED_APPS = [
@@ -161,6 +177,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "amazonsender.core.middleware.RequestLogMiddleware",
     "amazonsender.core.health.HealthMiddleware",
+    "amazonsender.metrics.MetricsMiddleware",
     "amazonsender.core.middleware.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "amazonsender.core.express.ExpressMiddleware",

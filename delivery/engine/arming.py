@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from amazonsender.core import figures
 from delivery.engine.calls import Call, Refused
 from delivery.engine.claiming import LEASE_SECONDS, Batch
 from delivery.engine.database import Connection, message_table
@@ -142,8 +143,11 @@ def settle_and_arm(connection: Connection, finished: list[Call], plan: ArmPlan |
         ):
             raise
         raise CommitUnknown(str(error)) from error
+    for group in groups:
+        figures.count_messages(group.outcomes())
     if plan is not None and armed:
         plan.batch.armed_to = plan.upto
+        figures.count_messages({"excluded": len(plan.excluded), "failed": len(plan.refused)})
     return Committed(armed, late)
 
 

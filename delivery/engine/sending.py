@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 import structlog
 
+from amazonsender.core import figures
 from delivery.engine.calls import Call
 from delivery.providers.base import CallResult, EntryResult, Outcome, Provider
 
@@ -64,6 +65,7 @@ class Sender:
                 logger.warning("delivery.call_too_old", call=str(call.id), mailout=call.batch.mailout_id)
             else:
                 call.result = self._send(call)
+                figures.observe_call(self.provider.name, answer_of(call.result), call.result.seconds)
                 self._seconds = 0.9 * self._seconds + 0.1 * call.result.seconds
             self._results.put(call)
 
@@ -74,3 +76,10 @@ class Sender:
             # An adapter must not raise; if it does, nobody knows what has left.
             logger.exception("delivery.provider_raised", call=str(call.id))
             return CallResult([EntryResult(Outcome.AMBIGUOUS, "", f"internal: {error!r}")] * len(call.people))
+
+
+def answer_of(result: CallResult) -> str:
+    """A call's answer in one word: its signal, else the outcome of its first entry; the others are not looked at."""
+    if result.signal is not None:
+        return result.signal.value
+    return result.entries[0].outcome.name.lower() if result.entries else "empty"

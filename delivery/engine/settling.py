@@ -85,6 +85,16 @@ class Settlement:
             else:
                 self.retry.append((n, error))
 
+    def outcomes(self) -> dict[str, int]:
+        """Messages by what became of them."""
+        unknown = sum(state == MessageState.UNKNOWN for _n, state, _error in self.final)
+        return {
+            "simulated" if self.batch.is_dry_run else "sent": len(self.accepted),
+            "unknown": unknown,
+            "failed": len(self.final) - unknown,
+            "retry": len(self.retry) + len(self.single) + len(self.not_sent_people),
+        }
+
 
 def settlements(calls: Iterable[Call]) -> list[Settlement]:
     """Group finished calls by batch, in the order in which their messages are locked."""

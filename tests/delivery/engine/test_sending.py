@@ -3,13 +3,20 @@ from __future__ import annotations
 from collections import Counter
 from time import monotonic
 
+import pytest
+from django.utils import timezone
+from prometheus_client import CollectorRegistry
+
+from amazonsender.core import figures
 from delivery.engine.database import Connection
+from delivery.engine.sending import answer_of
 from delivery.engine.ticking import tick
 from delivery.models import AccountPace, Message, MessageBatch, MessageState, SendCall
-from delivery.providers.base import CallResult, Entry
+from delivery.providers.base import CallResult, Entry, EntryResult, Outcome, Signal
 from delivery.selectors.progress import mailout_account, mailout_progress
 from delivery.services.trial import send_test
-from tests.delivery.engine.world import HeldRunner, World
+from subscribers.models import Subscriber
+from tests.delivery.engine.world import HeldRunner, World, accept
 
 
 def states_of(mailout_id: int) -> Counter[int]:
@@ -81,3 +88,45 @@ def test_a_call_that_is_armed_before_its_grant_starts_leaves_at_the_start(world:
 
     assert grant is not None
     assert armed_at - 0.05 < grant.starts_at <= left_at[0]
+
+
+def test_figures_tell_calls_by_answer_and_messages_by_outcome(
+    world: World, raw: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = CollectorRegistry()
+    monkeypatch.setattr(figures, "_figures", figures.Figures(registry))
+    rejected = EntryResult(Outcome.REJECTED, "", "bad address")
+
+    def answer(entries: list[Entry]) -> CallResult:
+        result = accept(entries)
+        return CallResult([rejected, *result.entries[1:]], seconds=0.3) if "p0@example.com" in entries[0] else result
+
+    world.provider.answer = answer
+    world.add_people(100)
+    world.add_people(2, start=5000)
+    world.launch()
+    Subscriber.objects.filter(email="p5001@example.com").update(status="unsubscribed", opted_out_at=timezone.now())
+
+    world.run()
+
+    def told(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"amazonsender_{name}", labels)
+
+    assert told("messages_total", outcome="sent") == 100
+    assert told("messages_total", outcome="failed") == 1
+    assert told("messages_total", outcome="excluded") == 1
+    assert told("provider_call_seconds_count", provider="simulated", answer="rejected") == 1
+    assert told("provider_call_seconds_count", provider="simulated", answer="accepted") == 2
+    assert told("provider_call_seconds_bucket", provider="simulated", answer="rejected", le="0.2") == 0
+
+
+@pytest.mark.parametrize(
+    ("result", "word"),
+    [
+        (CallResult([EntryResult(Outcome.RETRY, "", "")], signal=Signal.QUOTA_EXCEEDED), "quota_exceeded"),
+        (CallResult([EntryResult(Outcome.AMBIGUOUS, "", "")]), "ambiguous"),
+        (CallResult([]), "empty"),
+    ],
+)
+def test_an_answer_has_one_word(result: CallResult, word: str) -> None:
+    assert answer_of(result) == word

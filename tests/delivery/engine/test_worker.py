@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from prometheus_client import CollectorRegistry
+from pytest_django import Settings
 
+from amazonsender.core import figures
+from amazonsender.core.figure_files import add_sums
 from delivery.engine.database import Connection
 from delivery.engine.ticking import tick
 from delivery.models import AccountPace, BatchState, CallState, EngineSlot, MessageBatch, SendCall
@@ -19,6 +23,7 @@ from tests.delivery.engine.worker_processes import (
     running_broker,
     wait_for_loops,
     wait_for_recipients,
+    wait_until_idle,
     wake,
 )
 from tests.delivery.engine.world import World
@@ -105,3 +110,30 @@ def test_an_upgrade_that_restarts_workers_one_by_one_goes_on_sending_and_leaves_
     assert set(SendCall.objects.values_list("state", flat=True)) == {CallState.SETTLED}
     progress = mailout_progress(mailout)
     assert (progress.sent, progress.unknown, progress.failed, progress.state) == (4800, 0, 0, "finished")
+
+
+def test_what_worker_processes_measured_is_summed_while_they_run_and_afterwards(
+    world: World, broker: Celery, stack: ExitStack, settings: Settings, tmp_path: Path
+) -> None:
+    settings.METRICS_TOKEN, settings.METRICS_DIR = "t" * 32, tmp_path / "figures"
+    world.add_people(600)
+    world.launch()
+    stub = stack.enter_context(StubProcess(latency_ms=20))
+    measured = {"METRICS_TOKEN": settings.METRICS_TOKEN, "METRICS_DIR": str(settings.METRICS_DIR)}
+    worker = SendWorker(broker, stub, processes=2, **measured)
+    stack.callback(worker.close)
+    wait_for_loops(broker, 1)
+    wait_for_recipients(stub, 600)
+    wait_until_idle()
+
+    def told(name: str, **labels: str) -> float | None:
+        registry = CollectorRegistry()
+        add_sums(registry, figures.folder())
+        return registry.get_sample_value(f"amazonsender_{name}", labels)
+
+    calls = told("provider_call_seconds_count", provider="ses", answer="accepted")
+    assert calls == stub.stats()["calls"]
+    assert told("messages_total", outcome="sent") == 600
+    worker.stop()
+    assert told("messages_total", outcome="sent") == 600
+    assert (told("task_seconds_count", task="delivery.tasks.run_slice", state="success") or 0) >= 1

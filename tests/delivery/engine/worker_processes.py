@@ -40,7 +40,7 @@ def running_broker(folder: Path) -> Iterator[Celery]:
 class SendWorker:
     """A worker of the queue `send` with so many processes, each of which runs an engine loop."""
 
-    def __init__(self, broker: Celery, stub: StubProcess, *, processes: int = 1, slots: int = 2) -> None:
+    def __init__(self, broker: Celery, stub: StubProcess, *, processes: int = 1, slots: int = 2, **more: str) -> None:
         database = connection.settings_dict
         user = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
         environment = os.environ | {
@@ -54,6 +54,7 @@ class SendWorker:
             "PUBLIC_URL": settings.PUBLIC_URL,
             "SECRET_KEY": settings.SECRET_KEY,
             "TOKEN_KEYS": ",".join(settings.TOKEN_KEYS),
+            **more,
         }
         command = [sys.executable, "-m", "celery", "--quiet", "--app", "amazonsender", "worker", "--queues", "send"]
         command += ["--concurrency", str(processes), "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
