@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED MINUTES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-limits bench-rivals soak
+.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-limits bench-providers bench-rivals soak
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -69,6 +69,9 @@ bench-tracking: setup ## how long clicks and opens take beside a send of 10,000 
 
 bench-limits: setup ## one account and eight processes: rate, day, throttling, turns, overtaking (N=1000000)
 	@$(VENV)/python -m tests.benchmarks.bench_limits $(ARGS)
+
+bench-providers: setup ## SMTP and anymail beside a bare loop of the same library (N=20000)
+	@$(VENV)/python -m tests.benchmarks.bench_providers $(ARGS)
 
 bench-rivals: ## anymail, post_office, SMTP and boto3 on the same provider stub, in peace and killed (installs them)
 	@$(PYTHON) run.py setup --bench

@@ -7,9 +7,11 @@ anything twice: requests' adapters make no retries, and a redirect ends the call
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
+from urllib.parse import quote_plus
 
 import orjson
 import requests
@@ -82,6 +84,8 @@ def _backend_class(key: str, service: Service) -> Any:
             payload = super().build_message_payload(message, defaults)
             if service.bodies is Bodies.WRITTEN:
                 payload.serialize_json = _Writer(service, message.as_persons, message.as_headers)
+            elif service.has_form:
+                payload.serialize_data = partial(_form, payload, payload.serialize_data)
             return payload
 
         def parse_recipient_status(self, response: Any, payload: Any, message: Any) -> Any:
@@ -125,6 +129,25 @@ class _Writer:
             elif written.headers:
                 message[written.headers] = headers
         return orjson.dumps(data, default=_plain)
+
+
+# urllib.parse quotes a byte at a time, which took two fifths of a call to a thousand people.
+_QUOTED = str.maketrans({chr(byte): quote_plus(bytes([byte])) for byte in range(256)})
+
+
+def _form(payload: Any, serialize: Callable[[], dict[str, Any]]) -> bytes:
+    """A request's fields as an HTML form sends them, where a value may be a list of several."""
+    payload.headers["Content-Type"] = "application/x-www-form-urlencoded"
+    pairs = [
+        f"{_quote(name)}={_quote(str(one))}"
+        for name, value in serialize().items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return "&".join(pairs).encode("ascii")
+
+
+def _quote(text: str) -> str:
+    return text.encode().decode("latin-1").translate(_QUOTED)
 
 
 def _plain(value: object) -> object:

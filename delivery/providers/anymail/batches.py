@@ -86,15 +86,23 @@ def _together(
     prepared: PreparedEmail, service: Service, people: list[Entry], call_id: str
 ) -> tuple[dict[str, Any], int]:
     email = prepared.email
-    headers = [dict(merged(email.headers, person.headers)) for person in people]
+    has_common = service.filled is not None and service.filled.has_common
+    if has_common:
+        headers = [dict(person.headers) for person in people]
+    else:
+        headers = [dict(merged(email.headers, person.headers)) for person in people]
     fields: dict[str, Any] = {
         **prepared.templates,
         "sender": email.sender,
         "reply_to": email.reply_to,
         "to": [person.address for person in people],
-        "headers": {},
+        "headers": dict(email.headers) if has_common else {},
     }
-    if not service.tag_field:
+    if has_common:
+        fields["metadata"] = {"c": call_id}
+        fields["merge_metadata"] = {person.address: {"m": person.tag} for person in people}
+        fields["merge_headers"] = dict(zip(fields["to"], headers, strict=True))
+    elif not service.tag_field:
         # Both ids for each person: some services let the message's metadata take the place of the call's.
         fields["merge_metadata"] = {person.address: {"m": person.tag, "c": call_id} for person in people}
         fields["merge_headers"] = dict(zip(fields["to"], headers, strict=True))

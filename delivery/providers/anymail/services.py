@@ -50,11 +50,14 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Filled:
     """placeholder: a slot in the service's notation. opening: what begins one; it is kept out of constants.
-    most_value_bytes: of one person's values, 0 for no limit."""
+    most_value_bytes: of one person's values, 0 for no limit. has_common: whether what all share may stand once in the
+    request beside what is personal; elsewhere the personal takes its place as a whole, or nobody says.
+    """
 
     placeholder: str
     opening: str
     most_value_bytes: int = 0
+    has_common: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Service:
     calls_per_second: below what it takes where it says a number; else few, so that requests are full.
     options: what its owner enters, by the keywords of anymail's backend. guards: those of them, or of anymail's webhook
     view, that tell genuine reports from forgeries; any one is enough. tag_field: where a message's token goes as a tag,
-    for services without metadata. is_unknown_accepted: its answer names no recipients, and "unknown" means taken.
+    for services without metadata. has_form: requests are forms, not JSON. is_unknown_accepted: its answer names no recipients, and "unknown" means taken.
     """
 
     label: str
@@ -78,6 +81,7 @@ class Service:
     guards: tuple[str, ...] = ("webhook_secret",)
     tag_field: str = ""
     is_unknown_accepted: bool = False
+    has_form: bool = False
     constructor: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,7 +121,8 @@ SERVICES: Final[dict[str, Service]] = {
         # https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/batch-sending
         entries_per_call=1000,
         bodies=Bodies.FILLED,
-        filled=Filled("%recipient.{}%", "%recipient"),
+        has_form=True,
+        filled=Filled("%recipient.{}%", "%recipient", has_common=True),
         options=(
             _key("api_key"),
             Option(
