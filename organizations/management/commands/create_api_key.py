@@ -15,7 +15,10 @@ from organizations.services.api_keys import issue_api_key
 class Command(BaseCommand):
     """Prints the secret and nothing else on standard output; it can't be shown again."""
 
-    help = "Make an API key for an organization. Prints its secret once."
+    help = (
+        "Make an API key for an organization. Prints its secret once. "
+        "Exit code 0: made; 1: not made, the reason on standard error; 2: wrong arguments."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="what the key is for")
