@@ -123,6 +123,23 @@ SES_ENDPOINT_URL = env.str(
     "SES_ENDPOINT_URL", default="", help="Another endpoint of Amazon SES, such as a VPC or FIPS one. Usually empty."
 )
 
+env.section("Events")
+EVENT_QUEUE_URLS = env.list(
+    "EVENT_QUEUE_URLS",
+    default=(),
+    example="https://sqs.eu-central-1.amazonaws.com/123456789012/amazonsender",
+    help="SQS queues that bring the provider's events, polled by `poll_events`. Needs no public address.",
+)
+EVENT_QUEUE_CONNECTIONS = env.int(
+    "EVENT_QUEUE_CONNECTIONS", default=4, minimum=1, help="Connections that poll each queue at once."
+)
+FIREHOSE_ACCESS_KEYS = env.list(
+    "FIREHOSE_ACCESS_KEYS",
+    default=(),
+    secret=True,
+    help="Keys of 32 or more characters by which Firehose is believed. Without one its address answers 404.",
+)
+
 env.section("Watching")
 LOG_LEVEL = env.str(
     "LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="How much is logged."
@@ -148,6 +165,9 @@ METRICS_DIR = (
     or DATA_DIR / "metrics"
 )
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
+SENTRY_SAMPLE_RATE = env.float(
+    "SENTRY_SAMPLE_RATE", default=1.0, minimum=0, help="Share of errors that are reported, 0 to 1."
+)
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the other one would put Unfold's own site in the place of ours

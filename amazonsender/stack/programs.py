@@ -9,8 +9,8 @@ from amazonsender.stack.child import Program
 PROBE_SECONDS = 1.0
 
 
-def list_programs(*, host: str, port: int, send_processes: int, localses: bool) -> list[Program]:
-    """List what runs: web, two workers, the scheduler and, where one is configured, Local SES.
+def list_programs(*, host: str, port: int, send_processes: int, localses: bool, queues: bool = False) -> list[Program]:
+    """List what runs: web, two workers, the scheduler and, where one is configured, the queues' poller and Local SES.
 
     The send queue has a worker of its own, so that imports and events never wait behind a mailing or the other way
     round. Workers end before web and Local SES, which take their last calls and events.
@@ -28,6 +28,8 @@ def list_programs(*, host: str, port: int, send_processes: int, localses: bool) 
         Program("work", [*worker, "-Q", "events,imports,default", "-c", "1", "-n", "work@%h"]),
         Program("scheduler", scheduler),
     ]
+    if queues:
+        programs.append(Program("queues", [sys.executable, "manage.py", "poll_events"]))
     if localses:
         programs.append(Program("localses", [sys.executable, "-m", "localses"], ends_in=2))
     return programs

@@ -255,6 +255,7 @@ def test_local_ses_belongs_to_the_group_only_where_it_is_configured() -> None:
     send = list_programs(**options, localses=True)[1]  # type: ignore[arg-type]
 
     assert names == ["web", "send", "work", "scheduler"]
+    assert list_programs(**options, localses=False, queues=True)[-1].name == "queues"  # type: ignore[arg-type]
     assert list_programs(**options, localses=True)[-1].name == "localses"  # type: ignore[arg-type]
     assert send.command[send.command.index("-c") + 1] == "3"
     assert os.path.basename(send.command[0]).startswith("python")  # noqa: PTH119 - a plain comparison of names

@@ -51,6 +51,7 @@ class Command(BaseCommand):
             port=options["port"],
             send_processes=options["send_processes"],
             localses=bool(localses),
+            queues=bool(settings.EVENT_QUEUE_URLS),
         )
         web = f"http://{probe_host(options['host'])}:{options['port']}/health/live"
         then = shlex.split(options["then"] or "")

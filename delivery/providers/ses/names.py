@@ -6,5 +6,8 @@ from typing import Final
 
 REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 CONFIGURATION_SET: Final = r"^[A-Za-z0-9_-]*$"
-TOPIC_ARN: Final = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]+$"
+# A topic, or the queue or stream that brings events without a topic's envelope.
+TOPIC_ARN: Final = (
+    r"^arn:aws[a-z-]*:((sns|sqs):[a-z0-9-]+:\d{12}:|firehose:[a-z0-9-]+:\d{12}:deliverystream/)[A-Za-z0-9_.-]+$"
+)
 SENDER: Final = r"^([^@\s]+@)?[^@\s]+\.[^@\s]+$"  # an address or a domain

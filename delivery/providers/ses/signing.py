@@ -44,11 +44,13 @@ class RequestSigner:
         keys: SigningKeys,
         *,
         content_type: str = "",
+        target: str = "",
         at: float | None = None,
     ) -> str:
         """Header lines of a signed request: date, token if any, and authorization, each with its line end.
 
-        path: as it goes on the wire, percent-encoded, without a query. at: seconds since the epoch, now if None.
+        path: as it goes on the wire, percent-encoded, without a query. target: the operation, in JSON protocols.
+        at: seconds since the epoch, now if None.
         """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
         day = stamp[:8]
@@ -61,6 +63,10 @@ class RequestSigner:
             canonical.append(f"x-amz-security-token:{keys.token}\n")
             signed = f"{signed};x-amz-security-token"
             lines = f"{lines}X-Amz-Security-Token: {keys.token}\r\n"
+        if target:
+            canonical.append(f"x-amz-target:{target}\n")
+            signed = f"{signed};x-amz-target"
+            lines = f"{lines}X-Amz-Target: {target}\r\n"
         # Services other than S3 sign the path encoded once more than it travels.
         request = f"{method}\n{quote(path, safe='/~')}\n\n{''.join(canonical)}\n{signed}\n{payload_hash}"
         scope = f"{day}/{self._scope_end}"

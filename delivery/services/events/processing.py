@@ -23,7 +23,7 @@ from delivery.services.events.ledger import Cursor, distrust_statistics, open_cu
 from delivery.services.events.model import MalformedEventError, ProviderEvent
 from delivery.services.events.readers import read_act
 from delivery.services.events.reports import SOURCE, read_report
-from delivery.services.events.ses import read_sns
+from delivery.services.events.ses import read_event, read_sns
 
 logger = structlog.get_logger(__name__)
 
@@ -31,7 +31,12 @@ BATCH = 1000
 MAX_ATTEMPTS = 5
 DEADLOCK_RETRIES = 5
 
-READERS: dict[str, Callable[[bytes], list[ProviderEvent]]] = {"ses": read_sns, "reader": read_act, SOURCE: read_report}
+READERS: dict[str, Callable[[bytes], list[ProviderEvent]]] = {
+    "ses": read_sns,
+    "event": read_event,
+    "reader": read_act,
+    SOURCE: read_report,
+}
 
 
 class InboxRow(NamedTuple):

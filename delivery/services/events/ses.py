@@ -28,7 +28,7 @@ from delivery.tokens import TrackToken, read_track_token
 Json = dict[str, Any]
 
 # SES publishes this line, which isn't JSON, when an event destination is created.
-_VALIDATION_NOTICE = "Successfully validated SNS topic"
+VALIDATION_NOTICE = "Successfully validated SNS topic"
 _TOKEN_IN_HEADER = re.compile(r"[?&]m=([A-Za-z0-9_-]{20,60})")
 _NO_TOKEN = TrackToken(0, 0)
 _SENT, _DELIVERED = EventType.SENT.value, EventType.DELIVERED.value
@@ -43,10 +43,26 @@ def read_sns(body: bytes) -> list[ProviderEvent]:
     try:
         envelope = orjson.loads(body)
         message, topic = envelope["Message"], envelope["TopicArn"]
-        if message.startswith(_VALIDATION_NOTICE):
+        if message.startswith(VALIDATION_NOTICE):
             return []
         notification = orjson.loads(message)
         return read_notification(notification, topic)
+    except orjson.JSONDecodeError as error:
+        raise MalformedEventError("not JSON") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise MalformedEventError(f"not an SES event: {type(error).__name__}: {str(error)[:80]}") from error
+
+
+def write_event(event: bytes, origin: str) -> bytes:
+    """An event that came without SNS's envelope, as the inbox keeps it. event: JSON; origin: ARN of queue or stream."""
+    return b'{"TopicArn":%b,"event":%b}' % (orjson.dumps(origin), event)
+
+
+def read_event(body: bytes) -> list[ProviderEvent]:
+    """Read what `write_event` wrote. Raises MalformedEventError."""
+    try:
+        stored = orjson.loads(body)
+        return read_notification(stored["event"], stored["TopicArn"])
     except orjson.JSONDecodeError as error:
         raise MalformedEventError("not JSON") from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:

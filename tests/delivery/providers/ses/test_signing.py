@@ -84,3 +84,24 @@ def test_a_moment_can_be_given() -> None:
     lines = signer.headers("GET", "/v2/email/account", "0" * 64, SigningKeys("A", "b", ""), at=0)
 
     assert lines.startswith("X-Amz-Date: 19700101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 Credential=A/19700101/")
+
+
+@pytest.mark.parametrize("token", ["", "AQoDYXdzEPT//////////wEXAMPLE+token=="])
+def test_a_json_protocols_operation_is_signed_as_botocore_signs_it(token: str) -> None:
+    keys = SigningKeys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
+    kind, target = "application/x-amz-json-1.0", "AmazonSQS.ReceiveMessage"
+    request = AWSRequest(
+        method="POST",
+        url="https://sqs.eu-central-1.amazonaws.com/",
+        data=BODY,
+        headers={"Content-Type": kind, "X-Amz-Target": target},
+    )
+
+    with time_machine.travel(NOW, tick=False):
+        SigV4Auth(Credentials(keys.access_key, keys.secret_key, token or None), "sqs", "eu-central-1").add_auth(request)
+        lines = RequestSigner(region="eu-central-1", host="sqs.eu-central-1.amazonaws.com", service="sqs").headers(
+            "POST", "/", sha256(BODY).hexdigest(), keys, content_type=kind, target=target
+        )
+
+    assert f"Authorization: {request.headers['Authorization']}\r\n" in lines
+    assert f"X-Amz-Target: {target}\r\n" in lines
