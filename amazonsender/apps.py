@@ -27,5 +27,9 @@ class ProjectConfig(AppConfig):
 
         configure_structlog()
         figures.start()
-        start_error_reports(dsn=settings.SENTRY_DSN, environment=settings.ENVIRONMENT)
+        start_error_reports(
+            dsn=settings.SENTRY_DSN,
+            environment=settings.ENVIRONMENT,
+            sample_rate=min(1.0, settings.SENTRY_SAMPLE_RATE),
+        )
         post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
@@ -33,6 +34,7 @@ class OrganizationMiddleware:
         if scoped.member is None:
             return self.get_response(request)
         scoped.organization = scoped.member.organization
+        structlog.contextvars.bind_contextvars(organization=scoped.organization.pk)
         language = scoped.member.user.language or scoped.organization.locale
         scoped.LANGUAGE_CODE = language
         with translation.override(language), timezone.override(scoped.organization.zone):

@@ -13,9 +13,12 @@ from structlog.typing import EventDict, Processor
 
 REDACTED: Final = "[redacted]"
 SECRET_FIELDS: Final = frozenset(
-    {"password", "secret", "secret_key", "token", "authorization", "cookie", "api_key", "signature"}
+    {"password", "secret", "secret_key", "token", "authorization", "cookie", "api_key", "signature", "dsn"}
 )
-ADDRESS: Final = re.compile(r"[^\s<>\"',;:=(]+@[^\s<>\"',;:)]+")
+# What people wrote or were sent: never ours to keep in a log.
+CONTENT_FIELDS: Final = frozenset({"body", "html", "text", "subject", "attributes", "email", "address", "recipients"})
+STRUCTURE: Final = frozenset({"exc_info", "_record", "stack_info", "positional_args"})  # what later steps need as it is
+ADDRESS: Final = re.compile(r"[^\s<>\"',;:=(]+(?:@|%40)[^\s<>\"',;:)]+")
 # Celery's names for workers look like addresses: celery@machine, bench-send@machine. Nobody is mailed at a machine without a
 # domain; of machines with one only our own is known. Any other name before the @ may be a person's, mistyped.
 WORKER: Final = re.compile(
@@ -24,12 +27,34 @@ WORKER: Final = re.compile(
 
 
 def redact_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Blank what must never stand in a log, should somebody hand it over: secrets, and addresses of people."""
+    """Blank what must never stand in a log, should somebody hand it over: secrets, contents, and addresses of people."""
     for name, value in event.items():
-        if name in SECRET_FIELDS:
-            event[name] = REDACTED
-        elif isinstance(value, str) and "@" in value:
-            event[name] = ADDRESS.sub(_blank, value)
+        if type(value) is not int and name not in STRUCTURE:
+            event[name] = scrubbed(value, name)
+    return event
+
+
+def scrubbed(value: Any, name: str = "") -> Any:
+    """The value of a field without secrets, contents and addresses, however deep they stand in it."""
+    if isinstance(name, str) and name.lower() in SECRET_FIELDS | CONTENT_FIELDS and value:
+        return REDACTED
+    if isinstance(value, str):
+        return ADDRESS.sub(_blank, value) if "@" in value or "%40" in value else value
+    if isinstance(value, dict):
+        return {
+            scrubbed(key) if isinstance(key, str) else key: scrubbed(inner, str(key)) for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [scrubbed(inner) for inner in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"[{len(value)} bytes]"
+    return value
+
+
+def redact_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Blank addresses in a traceback: a database's error quotes the row that it refused."""
+    if isinstance(event.get("exception"), str):
+        event["exception"] = scrubbed(event["exception"])
     return event
 
 
@@ -109,11 +134,13 @@ def configure_structlog() -> None:
 
 
 def _renderers(style: str) -> list[Processor]:
+    # Without the local variables of each frame: they hold people's addresses and secrets.
+    exceptions: list[Processor] = [structlog.processors.format_exc_info, redact_exception]
     if style == "json":
-        # Without the local variables of each frame: they hold people's addresses and secrets.
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [*exceptions, structlog.processors.JSONRenderer(ensure_ascii=False)]
     return [
+        *exceptions,
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
-        )
+        ),
     ]

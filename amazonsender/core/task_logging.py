@@ -11,6 +11,7 @@ from celery import Task, signals
 from django.conf import settings
 
 from amazonsender.core import figures
+from amazonsender.core.correlation import bind_incoming
 from amazonsender.core.logging import configure_structlog
 from amazonsender.core.startup import refuse_wrong_configuration
 
@@ -35,6 +36,7 @@ def bind_task(task_id: str, task: Task[Any, Any], **_options: Any) -> None:
     """Put the task's name and id on every event that it logs."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    bind_incoming(task)
     _started[task_id] = time.perf_counter()
 
 

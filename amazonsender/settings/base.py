@@ -165,9 +165,7 @@ METRICS_DIR = (
     or DATA_DIR / "metrics"
 )
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
-SENTRY_SAMPLE_RATE = env.float(
-    "SENTRY_SAMPLE_RATE", default=1.0, minimum=0, help="Share of errors that are reported, 0 to 1."
-)
+SENTRY_SAMPLE_RATE = env.float("SENTRY_SAMPLE_RATE", default=1.0, help="Share of errors that are reported, 0 to 1.")
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the other one would put Unfold's own site in the place of ours

@@ -65,7 +65,7 @@ class Sender:
                 logger.warning("delivery.call_too_old", call=str(call.id), mailout=call.batch.mailout_id)
             else:
                 call.result = self._send(call)
-                figures.observe_call(self.provider.name, answer_of(call.result), call.result.seconds)
+                self._tell(call, call.result)
                 self._seconds = 0.9 * self._seconds + 0.1 * call.result.seconds
             self._results.put(call)
 
@@ -76,6 +76,22 @@ class Sender:
             # An adapter must not raise; if it does, nobody knows what has left.
             logger.exception("delivery.provider_raised", call=str(call.id))
             return CallResult([EntryResult(Outcome.AMBIGUOUS, "", f"internal: {error!r}")] * len(call.people))
+
+    def _tell(self, call: Call, result: CallResult) -> None:
+        """One figure and one line for a call: at INFO when it went wrong, so that by default success costs nothing."""
+        answer = answer_of(result)
+        figures.observe_call(self.provider.name, answer, result.seconds)
+        log = logger.debug if answer == "accepted" else logger.info
+        log(
+            "delivery.call",
+            call=str(call.id),
+            mailout=call.batch.mailout_id,
+            organization=call.batch.organization_id,
+            provider=self.provider.name,
+            answer=answer,
+            people=len(call.people),
+            ms=round(result.seconds * 1000, 1),
+        )
 
 
 def answer_of(result: CallResult) -> str:

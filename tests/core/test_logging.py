@@ -12,6 +12,7 @@ from celery import shared_task, signals
 from django.test import Client, RequestFactory
 from structlog.testing import capture_logs
 
+from amazonsender.core.enqueue import enqueue
 from amazonsender.core.logging import RouteNotPath, logging_settings
 
 
@@ -157,3 +158,49 @@ def test_a_task_that_fails_is_an_error() -> None:
 
 def test_celery_does_not_set_up_logging_of_its_own() -> None:
     assert signals.setup_logging.receivers
+
+
+def test_contents_secrets_and_addresses_are_blanked_however_deep_they_stand(json_lines: Any) -> None:
+    structlog.get_logger("x").info(
+        "hook.failed",
+        detail={"to": ["ann@acme.example"], "ann@acme.example": 1, "headers": {"Authorization": "Bearer x"}},
+        body="<p>Dear Ann</p>",
+        query="q=ann%40acme.example",
+        raw=b"ann@acme.example",
+        count=3,
+    )
+
+    (event,) = json_lines()
+    assert event["detail"] == {"to": ["[redacted]"], "[redacted]": 1, "headers": {"Authorization": "[redacted]"}}
+    assert (event["body"], event["query"]) == ("[redacted]", "q=[redacted]")
+    assert (event["raw"], event["count"]) == ("[16 bytes]", 3)
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_an_address_that_an_error_quotes_is_blanked(style: str) -> None:
+    config = logging_settings(level="INFO", style=style)
+    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["event"])
+    error = ValueError("Key (address_key)=(ann@acme.example) already exists.")
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), (ValueError, error, None))
+
+    written = formatter.format(record)
+
+    assert "ValueError: Key (address_key)=([redacted]) already exists." in written
+    assert "ann@" not in written
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_requests_id_follows_its_work_into_tasks_and_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(add, "apply_async", lambda args, **options: sent.append(options))
+    structlog.contextvars.bind_contextvars(request_id="r-1", organization=7, unrelated="x")
+    enqueue(add, 1, 2)
+    structlog.contextvars.clear_contextvars()
+    enqueue(add, 1, 2)
+    monkeypatch.undo()
+
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as events:
+        add.apply(args=(1, 2), headers=sent[0]["headers"])
+
+    assert [one["headers"] for one in sent] == [{"correlation": {"request_id": "r-1", "organization": "7"}}, {}]
+    assert [(event["request_id"], event["organization"]) for event in events] == [("r-1", "7")] * 2

@@ -1,0 +1,27 @@
+"""What a log line belongs to, carried from process to process: a request's id and organization go along with its tasks."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+from celery import Task
+
+HEADER: Final = "correlation"
+CARRIED: Final = ("request_id", "organization", "mailout")
+LONGEST: Final = 64
+
+
+def outgoing_headers() -> dict[str, Any]:
+    """Headers for a task that is enqueued now; a task's own go on to those that it enqueues."""
+    context = structlog.contextvars.get_contextvars()
+    carried = {name: str(context[name]) for name in CARRIED if context.get(name)}
+    return {HEADER: carried} if carried else {}
+
+
+def bind_incoming(task: Task[Any, Any]) -> None:
+    """Put what came along with a task on every event that it logs."""
+    carried = task.request.get(HEADER) or (task.request.headers or {}).get(HEADER)  # the latter without a broker
+    if isinstance(carried, dict):
+        known = {name: str(carried[name])[:LONGEST] for name in CARRIED if name in carried}
+        structlog.contextvars.bind_contextvars(**known)
