@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from amazonsender.core.errors import Forbidden, InvalidInput
 from amazonsender.core.sealing import seal
 from delivery.models import SendingAccount
-from delivery.providers.base import Limits, Option, PermanentError, Variant
+from delivery.providers.base import Limits, Option, PermanentError
 from delivery.providers.registry import FACTORIES, create_provider, provider_class
 from delivery.services.accounts import check_account, create_account
 from delivery.services.providers import options_of
@@ -180,8 +180,3 @@ def _value_of(option: Option, values: Mapping[str, Any], known: Mapping[str, Any
 
 def _sealed(secrets: dict[str, Any]) -> str:
     return seal(orjson.dumps(secrets).decode()) if secrets else ""
-
-
-def variant_of(account: SendingAccount) -> Variant | None:
-    """What an account is connected to, for its label; None for Amazon SES."""
-    return provider_class(account.provider).variants.get(account.variant)

@@ -16,7 +16,10 @@ from pytest_django import Settings
 from amazonsender.core.sealing import seal
 from delivery.checks import accounts_without_a_guard
 from delivery.models import DeliveryEvent, EventType, Inbox, InboxDead, InboxSeen, Mailout, Message, SendingAccount
+from delivery.providers.anymail.inbound import AnymailInbound, _is_permanent
+from delivery.providers.base import ForgedRequestError, InboundEvent
 from delivery.services.events import process_inbox
+from delivery.services.events.reports import store_report
 from delivery.services.inbound import events_url
 from delivery.services.partitions import ensure_partitions
 from delivery.tokens import track_token
@@ -277,3 +280,52 @@ def test_a_database_that_is_gone_asks_for_another_try(acme: Organization, monkey
     monkeypatch.setattr(accounts, "store_report", fail)
 
     assert post(account, REPORTERS["postmark"].bounce("", NUMBER, "ada@example.com", "")) == 503
+
+
+def test_a_reader_without_a_guard_believes_nobody() -> None:
+    with pytest.raises(ForgedRequestError, match="no key or secret"):
+        AnymailInbound().read(object(), {"variant": "postmark"})
+
+
+def test_failures_at_the_service_and_what_the_inbox_cannot_read(acme: Organization) -> None:
+    account = make_account(acme, "mailgun", REPORTERS["mailgun"].options)
+    mailout = make_message(account)
+    now = timezone.now()
+    token = track_token(mailout.pk, 1)
+    for event in (
+        InboundEvent("1", "failed", now, token, "", "ada@example.com", text="template"),
+        InboundEvent("2", "bounced", now, token, "", "ada@example.com", is_permanent=False),
+        InboundEvent("3", "rejected", None, token, "", "ada@example.com", reason="invalid"),
+        InboundEvent("4", "sent", now, "", NUMBER, "nobody@example.com"),
+    ):
+        assert store_report(account_id=account.pk, event=event, now=now)
+    Inbox.objects.create(source="account", body=b"{}")
+    process_inbox()
+
+    kinds = set(DeliveryEvent.objects.values_list("type", flat=True))
+    assert kinds == {EventType.FAILED, EventType.SOFT_BOUNCED, EventType.REJECTED}
+    assert InboxDead.objects.get().error == "not a report: KeyError"
+    assert Suppression.objects.get().reason == SuppressionReason.INVALID
+
+
+def test_the_check_waits_for_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(SendingAccount.objects, "exclude", fail)
+
+    assert accounts_without_a_guard(None, databases=["default"]) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "answer", "is_permanent"),
+    [
+        (None, "", True),
+        ({"hard_bounce": False}, "", False),
+        ({"Type": "SoftBounce"}, "", False),
+        ({"msys": {"message_event": {"bounce_class": "22"}}}, "", False),
+        ({"event": "bounce"}, "452 4.2.2 full", False),
+    ],
+)
+def test_a_bounce_is_for_good_unless_somebody_says_otherwise(event: Any, answer: str, is_permanent: bool) -> None:
+    assert _is_permanent(event, answer) is is_permanent

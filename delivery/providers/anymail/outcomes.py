@@ -152,15 +152,13 @@ def of_error(error: BaseException) -> Verdict:
 
 def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
     """Whether one of its arguments or causes is of a kind: requests packs urllib3's errors into its own."""
-    seen: list[BaseException] = [error]
-    for _ in range(8):
-        current = seen[-1]
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
         if isinstance(current, kind):
             return True
+        seen.add(id(current))
         reason = getattr(current, "reason", None)
-        packed = [arg for arg in current.args if isinstance(arg, BaseException)]
-        following = reason if isinstance(reason, BaseException) else (packed[0] if packed else current.__cause__)
-        if following is None or following in seen:
-            return False
-        seen.append(following)
+        packed = next((arg for arg in current.args if isinstance(arg, BaseException)), None)
+        current = reason if isinstance(reason, BaseException) else packed or current.__cause__
     return False

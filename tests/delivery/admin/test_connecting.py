@@ -8,11 +8,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from delivery.models import SendingAccount
+from delivery.admin.account_points import points_of
+from delivery.models import ParkReason, SenderIdentity, SendingAccount
 from delivery.services.providers import forget_providers, options_of
-from organizations.models import User
+from organizations.models import Organization, User
 from tests.campaigns.test_pages import text
 from tests.delivery.providers.contract.smtp_bench import SmtpBench
+from tests.factories import AccountFactory
 
 NEW = "/admin/account/connect/smtp/"
 
@@ -102,3 +104,29 @@ def test_nothing_to_connect_leads_to_the_choice(alice_client: Client, operator: 
 
     assert response.headers["Location"] == reverse("admin:sending_account_choose")
     assert mallory_client.get("/admin/account/1/connection/").status_code == 404
+
+
+def test_an_account_at_amazon_is_changed_on_its_own_page(
+    alice_client: Client, operator: None, acme: Organization
+) -> None:
+    account = AccountFactory.create(organization=acme)
+
+    response = alice_client.get(f"/admin/account/{account.pk}/connection/")
+
+    assert response.headers["Location"] == reverse("admin:sending_account_edit", args=[account.pk])
+
+
+def test_points_say_what_another_service_lacks(acme: Organization) -> None:
+    account = AccountFactory.create(organization=acme, provider="anymail", variant="postmark", checked_at=None)
+    states = [point.state for point in points_of(account, [], ParkReason.OUTAGE)]
+    assert states[0] == "The provider does not answer."
+    assert set(states[1:]) == {"Events do not come back", "Nobody has tried the connection yet", "No sender yet"}
+
+    account.check_error = "unreachable: no"
+    account.options = {"webhook_secret": "a:b"}
+    points = points_of(account, [SenderIdentity(identity="acme.example")], None)
+    assert [point.state for point in points if point.tone == "stop"] == ["The last check failed"]
+    events = next(point for point in points if point.state == "Events have a way back")
+    assert events.step.endswith(f"/webhooks/account/{account.pk}")
+    account.sealed_options = "rubbish"
+    assert "Events do not come back" in [point.state for point in points_of(account, [], None)]

@@ -298,3 +298,19 @@ def test_a_circle_of_causes_ends() -> None:
     first.__cause__, second.__cause__ = second, first
 
     assert outcomes.of_error(first) is outcomes.LOST
+
+
+@pytest.mark.parametrize("wrong", ["people", "value"])
+def test_a_request_that_cannot_be_written_stops_the_account_and_sends_nothing(make: Make, wrong: str) -> None:
+    bench = make(Postmark)
+    provider = bench.provider
+    call: Any = provider.build(provider.prepare(email()), entries(2), "c" * 32)
+    if wrong == "people":
+        call.batches[0].fields["as_persons"].pop()
+        assert outcomes_of(provider.send(call)) == [Outcome.RETRY] * 2
+    else:
+        call.batches[0].fields["as_persons"][0]["text"] = object()
+        with pytest.raises(TypeError):
+            provider.send(call)
+
+    assert bench.handed_over == 0

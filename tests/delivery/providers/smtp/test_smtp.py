@@ -283,3 +283,12 @@ def test_replies_mean_what_they_say(reply: Reply, verdict: object) -> None:
 )
 def test_failures_to_connect_mean_what_they_say(error: Exception, verdict: object) -> None:
     assert opening_verdict(error) is verdict
+
+
+def test_a_session_that_was_closed_is_no_longer_one(bench: SmtpBench) -> None:
+    pool = bench.provider._pool  # type: ignore[attr-defined]
+    session = pool.take()
+    session.discard()
+
+    with pytest.raises(OSError, match="closed"):
+        _ = session.socket
