@@ -184,6 +184,19 @@ def _lets_strangers_in(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -
 
 
 @configuration_check
+def proxy_networks() -> Iterator[CheckMessage]:
+    for written in settings.TRUSTED_PROXY_NETWORKS:
+        try:
+            ipaddress.ip_network(written)
+        except ValueError:
+            yield Error(
+                f"{written} in TRUSTED_PROXY_NETWORKS is no network.",
+                hint="Write addresses or networks such as 10.0.0.0/8, whose bits behind the prefix are 0.",
+                id="amazonsender.E012",
+            )
+
+
+@configuration_check
 def proxies_before_a_server() -> Iterator[CheckMessage]:
     if settings.IS_SERVER and not settings.TRUSTED_PROXIES:
         yield Warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
@@ -19,6 +20,7 @@ P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+FORWARDED_FOR: Final = re.compile(r'(?:^|[;,])\s*for="?([^";,]+)"?', re.IGNORECASE)  # RFC 7239, section 4
 KEPT_BITS: Final = {4: 24, 6: 48}  # of an address that we store: the network, not the person
 THROTTLED_BITS: Final = {4: 32, 6: 64}  # one subscriber line owns a /64
 
@@ -27,15 +29,30 @@ def client_address(request: HttpRequest) -> Address | None:
     """Return whose request it is: the last address that TRUSTED_PROXIES proxies vouch for.
 
     Each proxy appends the address it was called from, so the client stands that many places from the end; whatever
-    stands before it was written by the client. None where the server doesn't know, as on a Unix socket.
+    stands before it was written by the client. Where TRUSTED_PROXY_NETWORKS are set, only a caller from one of them is
+    taken for a proxy. None where the server doesn't know, as on a Unix socket.
     """
-    written = str(request.META.get("REMOTE_ADDR", ""))
+    caller = _parsed(str(request.META.get("REMOTE_ADDR", "")))
     proxies = settings.TRUSTED_PROXIES
-    if proxies:
-        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-        if len(hops) >= proxies:
-            written = hops[-proxies]
-    return _parsed(written) or _parsed(str(request.META.get("REMOTE_ADDR", "")))
+    if not proxies or not _is_proxy(caller):
+        return caller
+    hops = _hops(request)
+    return (_parsed(hops[-proxies]) if len(hops) >= proxies else None) or caller
+
+
+def _is_proxy(caller: Address | None) -> bool:
+    networks = settings.TRUSTED_PROXY_NETWORKS
+    return not networks or (caller is not None and any(caller in ipaddress.ip_network(one) for one in networks))
+
+
+def _hops(request: HttpRequest) -> list[str]:
+    """Addresses that proxies wrote down, the nearest last: in X-Forwarded-For or, by choice, RFC 7239's.
+
+    Never in both: a client could write the one that its proxy doesn't.
+    """
+    if settings.PROXY_HEADER == "forwarded":
+        return FORWARDED_FOR.findall(request.META.get("HTTP_FORWARDED", ""))
+    return [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
 
 
 def truncated_address(request: HttpRequest) -> str:

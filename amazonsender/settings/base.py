@@ -65,6 +65,18 @@ TRUSTED_PROXIES = env.int(
     minimum=0,
     help="Proxies before the web server whose X-Forwarded-For and -Proto are believed.",
 )
+TRUSTED_PROXY_NETWORKS = env.list(
+    "TRUSTED_PROXY_NETWORKS",
+    default=(),
+    example="10.0.0.0/8",
+    help="Networks of those proxies. Set, whoever else reaches the web server is its own address, whatever it writes.",
+)
+PROXY_HEADER = env.str(
+    "PROXY_HEADER",
+    default="x-forwarded-for",
+    choices=("x-forwarded-for", "forwarded"),
+    help="In which header the proxies write the client's address: X-Forwarded-For, or RFC 7239's Forwarded.",
+)
 API_REQUESTS_PER_MINUTE = env.int(
     "API_REQUESTS_PER_MINUTE", default=1200, minimum=1, help="Requests that each API key may make in a minute."
 )
@@ -198,6 +210,7 @@ MIDDLEWARE = [
     "amazonsender.metrics.MetricsMiddleware",
     "amazonsender.core.middleware.NulMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "amazonsender.limits.LimitMiddleware",
     "amazonsender.core.express.ExpressMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -7,6 +7,7 @@ import urllib.request
 from amazonsender.stack.child import Program
 
 PROBE_SECONDS = 1.0
+HEADER_SECONDS = 10  # for a request's headers, so that slow ones keep no connection
 
 
 def list_programs(*, host: str, port: int, send_processes: int, localses: bool, queues: bool = False) -> list[Program]:
@@ -19,7 +20,8 @@ def list_programs(*, host: str, port: int, send_processes: int, localses: bool, 
     worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     web = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", "1", "--blocking-threads", "4", "--no-ws", "amazonsender.wsgi:application",
+        "--workers", "1", "--blocking-threads", "4", "--no-ws",
+        "--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "amazonsender.wsgi:application",
     ]  # fmt: skip
     scheduler = [*celery, "beat", "--loglevel", "INFO"]
     programs = [

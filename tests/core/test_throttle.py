@@ -76,3 +76,24 @@ def test_a_broken_cache_lets_readers_through(rf: RequestFactory, monkeypatch: py
     monkeypatch.setattr(type(cache._connections["default"]), "add", broken)  # type: ignore[attr-defined]
 
     assert [ask(rf, "203.0.113.9") for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize(
+    ("remote", "header", "written", "expected"),
+    [
+        ("10.0.0.1", "x-forwarded-for", "198.51.100.1", "198.51.100.1"),
+        ("203.0.113.9", "x-forwarded-for", "198.51.100.1", "203.0.113.9"),  # came past the proxies
+        ("10.0.0.1", "forwarded", "for=198.51.100.1;proto=https", "198.51.100.1"),
+        ("10.0.0.1", "forwarded", 'for=6.6.6.6, For="[2001:db8::1]:4711";by=10.0.0.1', "2001:db8::1"),
+        ("10.0.0.1", "forwarded", "for=_hidden", "10.0.0.1"),
+        ("10.0.0.1", "forwarded", "", "10.0.0.1"),
+        ("", "forwarded", "for=198.51.100.1", "None"),
+    ],
+)
+def test_only_proxies_of_ours_are_believed_and_only_in_their_header(
+    rf: RequestFactory, settings: Settings, remote: str, header: str, written: str, expected: str
+) -> None:
+    settings.TRUSTED_PROXIES, settings.TRUSTED_PROXY_NETWORKS, settings.PROXY_HEADER = 1, ["10.0.0.0/8"], header
+    given = {"x-forwarded-for": "6.6.6.6", "forwarded": "for=6.6.6.6", header: written}  # the other one is the client's
+
+    assert str(client_address(rf.get("/", headers=given, REMOTE_ADDR=remote))) == expected
