@@ -15,6 +15,7 @@ from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 
 from amazonsender.core import figures
+from amazonsender.core.api.problems import refuse
 from amazonsender.core.health import PATHS
 
 logger = structlog.get_logger("http.access")
@@ -63,7 +64,8 @@ class NulMiddleware:
             or "\0" in request.path
             or any("\0" in value for value in request.COOKIES.values())
         ):
-            return _refusal("This address has a character that no page takes.")
+            sentence = "This address has a character that no page takes."
+            return refuse(400, sentence) if request.path.startswith("/api/") else _refusal(sentence)
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:

@@ -95,11 +95,19 @@ def test_a_key_does_what_its_scopes_say_and_nothing_else(limited: Callable[..., 
         ("GET", "lists?limit=0", None, 400),
         ("GET", "lists?limit=1000", None, 400),
         ("GET", "lists?cursor=nonsense", None, 400),
+        ("GET", "lists?cursor=%00", None, 400),
         ("GET", "subscribers?status=gone", None, 400),
     ],
 )
 def test_a_refusal_is_a_problem(api: Program, method: str, path: str, body: Any, status: int) -> None:
     assert is_problem(api(method, path, body), status)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_a_wrong_address_is_a_problem_for_a_program_without_cookies(cast: Cast, method: str) -> None:
+    answer = Client(enforce_csrf_checks=True).generic(method, "/api/v1/lists/-1", b"{}", "application/json")
+
+    assert is_problem(answer, 404)
 
 
 def test_only_json_is_read(api: Program) -> None:

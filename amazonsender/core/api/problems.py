@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -108,9 +109,15 @@ def _inner_path(path: str, name: str | int) -> str:
     return f"{path}[{name}]" if isinstance(name, int) else f"{path}.{name}".lstrip(".")
 
 
+@csrf_exempt  # programs have no cookies, and get a 404 for a wrong address whatever the method
 def not_found(request: HttpRequest, **_parameters: object) -> JsonResponse:
     """Answer for addresses under /api/ that lead nowhere."""
-    return JsonResponse(problem(404, "There is no such endpoint."), status=404, content_type=MEDIA_TYPE)
+    return refuse(404, "There is no such endpoint.")
+
+
+def refuse(status: int, detail: str) -> JsonResponse:
+    """Answer with a problem where no endpoint was reached."""
+    return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
 
 
 def _sentence(error: exceptions.APIException) -> str:
