@@ -42,6 +42,7 @@ class Call:
     request: PreparedCall
     armed_at: float = 0.0  # monotonic seconds, as are those of not_before: the start of its grant
     not_before: float = 0.0
+    is_probe: bool = False
     result: CallResult | None = None
 
 

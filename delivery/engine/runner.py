@@ -148,6 +148,7 @@ class AccountRunner:
         for call in plan.calls:
             call.armed_at = armed_at
             call.not_before = self._grant.starts_at if self._grant is not None else armed_at
+            call.is_probe = self._grant is not None and self._grant.is_probe
         self._in_flight += len(plan.calls)
         if self._grant is not None and not plan.batch.is_dry_run:
             self._grant.left -= sum(len(call.people) for call in plan.calls)

@@ -130,6 +130,9 @@ class AccountPace(models.Model):
     ambiguous_streak = models.IntegerField(default=0)
     probe_seconds = models.FloatField(default=0)  # 0: not probing; else the present back-off between probes
     probe_at = models.DateTimeField(null=True)
+    probes_wanted = models.SmallIntegerField(
+        default=0
+    )  # answered ones in a row that end a partial outage; 0: the first does
 
     class Meta:
         db_table = "delivery_account_pace"

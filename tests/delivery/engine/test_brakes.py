@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from time import monotonic, sleep
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from delivery.engine import limiter
 from delivery.engine.database import Connection
 from delivery.engine.runner import EXTRA_CALLS
+from delivery.engine.signals import LAST_CALLS
 from delivery.engine.ticking import tick
 from delivery.models import AccountPace, Mailout, Message, MessageState, ParkReason, SendCall, StateReason
 from delivery.providers.base import CallResult, Entry, EntryResult, Outcome, Signal
@@ -65,11 +67,11 @@ def handed_over(world: World) -> int:
     return sum(world.provider.handed_over.values())
 
 
-def reported(mailout: Mailout, kind: str, count: int) -> None:
+def reported(mailout: Mailout, kind: str, number: int) -> None:
     """The provider's events about so many people who were sent to already."""
     rows = Message.objects.filter(mailout_id=mailout.pk, state=MessageState.SENT).values_list("n", "subscriber_id")
     addresses = dict(Subscriber.objects.values_list("pk", "email"))
-    deliver(*(event(kind, mailout_id=mailout.pk, n=n, to=addresses[person]) for n, person in rows[:count]))
+    deliver(*(event(kind, mailout_id=mailout.pk, n=n, to=addresses[person]) for n, person in rows[:number]))
 
 
 def go_on(world: World, mailout: Mailout, raw: Connection) -> None:
@@ -92,14 +94,14 @@ def brake(world: World, mailout: Mailout, raw: Connection) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kind", "count", "reason"), [("bounce", 150, StateReason.BOUNCES), ("complaint", 30, StateReason.COMPLAINTS)]
+    ("kind", "number", "reason"), [("bounce", 150, StateReason.BOUNCES), ("complaint", 30, StateReason.COMPLAINTS)]
 )
 def test_bounces_and_complaints_stop_a_mailout_before_more_than_what_is_armed_goes_out(
-    world: World, raw: Connection, mailout: Mailout, kind: str, count: int, reason: StateReason
+    world: World, raw: Connection, mailout: Mailout, kind: str, number: int, reason: StateReason
 ) -> None:
     with sending(world):
         world.provider.answer = slowly
-        reported(mailout, kind, count)
+        reported(mailout, kind, number)
         at_tick = brake(world, mailout, raw)
 
     assert (mailout.state, mailout.state_reason) == ("paused", reason)
@@ -154,6 +156,45 @@ def test_an_outage_costs_no_more_than_what_is_armed_and_goes_on_by_itself(
     raw.execute("UPDATE delivery_account_pace SET probe_at = clock_timestamp()")
     world.finish(raw, mailout)  # nobody decided anything
 
+    progress = mailout_progress(mailout)
+    assert (progress.state, progress.unknown, progress.sent) == ("finished", unknown, PEOPLE - unknown)
+    assert set(world.provider.handed_over.values()) == {1}
+
+
+def test_an_outage_of_every_fourth_call_costs_no_more_than_what_is_armed_and_goes_on_after_ten_answers(
+    world: World, raw: Connection, mailout: Mailout
+) -> None:
+    numbers = count(1)
+
+    def lose_every_fourth(entries: list[Entry]) -> CallResult:
+        sleep(0.02)
+        if next(numbers) % 4:
+            return accept(entries)
+        return CallResult([EntryResult(Outcome.AMBIGUOUS, "", "server error: 500")] * len(entries))
+
+    world.provider.answer = lose_every_fourth
+    with sending(world, until=100):
+        deadline = monotonic() + 6
+        while not AccountPace.objects.get().probes_wanted and monotonic() < deadline:
+            sleep(0.005)
+        braked_at = handed_over(world)
+
+    progress = mailout_progress(mailout)
+    assert handed_over(world) - braked_at <= MOST_FURTHER
+    assert progress.waiting > 0
+    # of each loop at most 40 calls until the fifth loss, and what is armed
+    assert 0 < progress.unknown <= (LOOPS * LAST_CALLS * 50 + MOST_FURTHER) // 4
+
+    world.provider.answer = accept
+    AccountPace.objects.update(max_rate=100_000)
+    for wanted in range(AccountPace.objects.get().probes_wanted, 0, -1):
+        assert AccountPace.objects.get().probes_wanted == wanted
+        raw.execute("UPDATE delivery_account_pace SET probe_at = clock_timestamp()")
+        world.run(seconds=0.5)
+    assert AccountPace.objects.get().probe_seconds == 0
+    world.finish(raw, mailout)  # nobody decided anything
+
+    unknown = progress.unknown
     progress = mailout_progress(mailout)
     assert (progress.state, progress.unknown, progress.sent) == ("finished", unknown, PEOPLE - unknown)
     assert set(world.provider.handed_over.values()) == {1}

@@ -401,6 +401,24 @@ def test_a_probe_is_one_person_at_a_time_until_an_answer_comes(account: SendingA
     assert pace_of(account).probe_at is None
 
 
+def test_a_partial_outage_ends_with_ten_answered_probes_in_a_row(account: SendingAccount, raw: Connection) -> None:
+    limiter.note_partial_outage(raw, account.pk)
+    limiter.note_call(raw, account.pk, is_ambiguous=False)  # of a call that was out already
+    assert pace_of(account).probe_seconds == limiter.PROBE_FIRST_SECONDS
+
+    for is_answered, wanted in ((True, 9), (True, 8), (False, 10)):
+        limiter.note_probe(raw, account.pk, is_answered=is_answered)
+        assert pace_of(account).probes_wanted == wanted
+    for _ in range(limiter.PARTIAL_PROBES):
+        assert pace_of(account).probe_seconds > 0
+        limiter.note_probe(raw, account.pk, is_answered=True)
+
+    pace = pace_of(account)
+    assert (pace.probes_wanted, pace.probe_seconds, pace.probe_at) == (0, 0, None)
+    limiter.note_probe(raw, account.pk, is_answered=False)
+    assert pace_of(account).probes_wanted == 0
+
+
 def test_two_probes_at_the_same_moment_are_one(account: SendingAccount, raw: Connection) -> None:
     set_pace(account, probe_seconds=60.0, probe_at=timezone.now())
     barrier = threading.Barrier(4)
