@@ -30,7 +30,7 @@ from tests.benchmarks import newsletter
 from tests.benchmarks.harness import end, last_line, say, start_web
 from tests.benchmarks.installation import Installation, installation
 from tests.soak.report import WARM_UP_SHARE, Series, picture, table
-from tests.soak.sampling import Sampler
+from tests.soak.sampling import OWN_NAME, Sampler
 
 CAMPAIGN_SECONDS = 15  # how long one campaign takes at the rate
 SAY_EVERY_SECONDS = 60.0
@@ -49,6 +49,7 @@ def main() -> None:
         parser.error("at least six samples are needed")
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-soak-"))
     with installation("amazonsender_soak", DATA_DIR=str(folder / "data")) as ours:
+        os.environ["PGAPPNAME"] = OWN_NAME  # of this process's connections from now on; those of `ours.env` have none
         ours.stub.change(max_send_rate=options.rate)  # what the account is told each minute
         figures, series = soak(ours, folder, options)
     write_report(folder, figures, series)

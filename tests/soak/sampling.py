@@ -31,6 +31,10 @@ SELECT COALESCE(sum(pg_relation_size(t.relid)), 0), COALESCE(sum(pg_indexes_size
         UNION SELECT %(name)s::regclass) t JOIN pg_stat_user_tables s ON s.relid = t.relid
 """
 MEGABYTE = 2**20
+NO_VACUUM_DUE = (
+    1000  # dead rows; vacuum looks once a minute, in which a small table that is worked on gets some hundred
+)
+OWN_NAME = "soak"  # of the connections of this process, which plays the people outside; autovacuum is nobody's, too
 
 Key = tuple[str, str]  # name and kind, see report.LIMITS
 
@@ -48,11 +52,17 @@ def series_of(times: Sequence[float], samples: Sequence[Mapping[Key, float]]) ->
     return found
 
 
+def dead_share(live: float, dead: float) -> float:
+    """Dead rows among all, without those that no vacuum is due for: in a table of a few rows they are nearly all."""
+    excess = max(dead - NO_VACUUM_DUE, 0.0)
+    return excess / max(live + excess, 1.0)
+
+
 class Sampler:
     """Takes samples of an installation: `roots` are its processes by name, whose children count apart."""
 
     def __init__(self, database_url: str, broker: str, roots: Mapping[str, int]) -> None:
-        self._connection = psycopg.connect(database_url, autocommit=True)
+        self._connection = psycopg.connect(database_url, autocommit=True, application_name=OWN_NAME)
         self._broker = redis.Redis.from_url(broker)
         self._roots = {name: psutil.Process(pid) for name, pid in roots.items()}
         self._postmaster = psutil.Process(self._connection.info.backend_pid).parent()
@@ -91,6 +101,8 @@ class Sampler:
     def _connections(self) -> dict[Key, float]:
         row = self._connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND application_name <> %s",
+            [OWN_NAME],
         ).fetchone()
         return {("database", "connections"): float(row[0] if row else 0)}
 
@@ -101,7 +113,7 @@ class Sampler:
             if name in KEEPING:
                 found[f"{name}, rows", "bytes per row"] = heap / max(live, 1)
                 found[f"{name}, indexes", "bytes per row"] = indexes / max(live, 1)
-                found[name, "dead share"] = dead / max(live + dead, 1)
+                found[name, "dead share"] = dead_share(live, dead)
             else:
                 found[name, "size MB"] = (heap + indexes) / MEGABYTE
         return found
