@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED MINUTES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-tracking bench-limits bench-providers bench-rivals soak
+.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-api bench-tracking bench-limits bench-providers bench-rivals soak
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -63,6 +63,9 @@ bench-import: setup ## rows per second of a CSV import
 
 bench-events: setup ## events per second: processor and webhook
 	@$(VENV)/python -m tests.benchmarks.bench_events $(ARGS)
+
+bench-api: setup ## how long reads and single writes of the API take at 100 requests per second
+	@$(VENV)/python -m tests.benchmarks.bench_api $(ARGS)
 
 bench-tracking: setup ## how long clicks and opens take beside a send of 10,000 emails per second
 	@$(VENV)/python -m tests.benchmarks.bench_tracking $(ARGS)
