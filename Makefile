@@ -6,7 +6,7 @@ ARGS ?=
 export HOST PORT FRESH EXIT PEOPLE CHAOS ROUNDS SEED MINUTES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-crash setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-api bench-tracking bench-limits bench-providers bench-rivals soak
+.PHONY: help demo run test test-crash test-intake setup login stop wipe check fmt schema reference messages bench-send bench-launch bench-import bench-events bench-api bench-tracking bench-limits bench-providers bench-rivals soak
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -22,6 +22,9 @@ test: ## run the tests on services of their own (ARGS="-k name")
 
 test-crash: setup ## attack a running installation and account for every person (ROUNDS=50, SEED=7)
 	@$(VENV)/python -m tests.crash $(ARGS)
+
+test-intake: setup ## kill pollers, web processes and database connections while 100,000 events come in
+	@INTAKE_EVENTS=100000 $(PYTHON) run.py test -n 2 tests/webhooks/test_queue.py tests/webhooks/test_web_killed.py -k killed $(ARGS)
 
 setup: ## create .venv with everything for development
 	@$(PYTHON) run.py setup --dev
@@ -61,7 +64,7 @@ bench-launch: setup ## seconds to freeze an audience of a million
 bench-import: setup ## rows per second of a CSV import
 	@$(VENV)/python -m tests.benchmarks.bench_import $(ARGS)
 
-bench-events: setup ## events per second: processor and webhook
+bench-events: setup ## events per second: received one by one, in batches, processed
 	@$(VENV)/python -m tests.benchmarks.bench_events $(ARGS)
 
 bench-api: setup ## how long reads and single writes of the API take at 100 requests per second

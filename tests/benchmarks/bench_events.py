@@ -1,10 +1,11 @@
-"""Events per second: the processor's, and the webhook's.
+"""Events per second: received one by one, received in batches, processed.
 
-    python -m tests.benchmarks.bench_events [--events 100000] [--requests 10000]
+    python -m tests.benchmarks.bench_events [--events 100000] [--requests 10000] [--batched 100000] [--processes 2]
 
 The processor reads a filled inbox (deliveries, opens, clicks, a bounce in a hundred, in random order over the whole
-mailout) with the product's code; the webhook is the whole application behind Granian, one worker, signed messages, one
-client process on the same machine. CPU time is what counts: on a machine that does other things, rates are lower.
+mailout) with the product's code, alone and in two processes; the webhook is the whole application behind Granian, one worker, signed messages, one
+client process on the same machine. Batches are Firehose's requests of 500 events to one such worker, and messages that
+`poll_events` takes from an SQS queue in a program of its own, whose speed bounds this last one. CPU time is what counts: on a machine that does other things, rates are lower.
 
 The baseline is the least that anybody has to do with an event: its JSON read twice (envelope and document) and appended
 to a table with COPY. The last line is JSON.
@@ -32,12 +33,14 @@ from tests.benchmarks.harness import (
 )
 
 BATCH = 1000
+GOALS = {"received_per_second": 2000, "batched_per_second": 20_000, "processed_per_second": 20_000}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--batched", type=int, default=100_000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     with services() as (server, broker), scratch_database(server, "bench_events") as database:
@@ -52,13 +55,17 @@ def main() -> None:
                 from tests.benchmarks.webhook_load import bench_webhook
 
                 figures |= bench_webhook(server, env, options.requests)
+            if options.batched:
+                from tests.benchmarks.batched_load import bench_batched
+
+                figures |= bench_batched(server, env, options.batched)
         finally:
             from django.db import connections
 
             connections.close_all()
     for name, figure in figures.items():
         say(f"{name.replace('_', ' '):<45}{figure:>12,}")
-    last_line(figures)
+    last_line(figures | {"goals": GOALS})
 
 
 def bench_processor(count: int) -> dict[str, Any]:
@@ -81,6 +88,7 @@ def bench_processor(count: int) -> dict[str, Any]:
         "events": count,
         "bytes_per_event": round(sum(len(body) for _, body in events) / count),
         "events_per_second": round(count / seconds),
+        "processed_per_second": round(count / seconds),
         "python_us_per_event": round(python, 1),
         "postgres_us_per_event": round(postgres, 1),
         "events_per_core_second": round(1e6 / (python + postgres)),
@@ -154,7 +162,10 @@ def bench_processors(count: int, processes: int) -> dict[str, Any]:
         worker.join()
     if total != count or Inbox.objects.exists():
         raise SystemExit(f"{total} of {count} events were processed")
-    return {f"events_per_second_{processes}_processes": round(count / seconds)}
+    return {
+        f"events_per_second_{processes}_processes": round(count / seconds),
+        "processed_per_second": round(count / seconds),
+    }
 
 
 def _cpu() -> float:

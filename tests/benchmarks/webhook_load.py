@@ -57,7 +57,7 @@ def bench_webhook(server: str, env: dict[str, str], count: int) -> dict[str, Any
     counted = count - 200
     python = (after[0] - before[0]) / counted * 1e6
     return {
-        "webhook_requests_per_second": round(counted / seconds),
+        "received_per_second": round(counted / seconds),
         "webhook_python_us_per_request": round(python, 1),
         "webhook_postgres_us_per_request": round((after[1] - before[1]) / counted * 1e6, 1),
         "webhook_requests_per_core_second": round(1e6 / python),
