@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg import errors
 
 EPOCH_YEAR = 2020
 # A message grows from 88 to 156 bytes when it is sent. With room for both in its page the update touches no index,
 # and the dead half takes up what events write later: a third less work for PostgreSQL, and no larger a table.
 MESSAGE_FILLFACTOR = 35
 MAILOUTS_PER_MONTH = 1_000_000
+# Making a partition locks the parent and then its default one, which a reader may hold who waits for the parent. So the
+# maker is the one who gives way, sooner than PostgreSQL looks for deadlocks (1 s) and might end the reader's transaction.
+LOCK_MILLISECONDS = 300
+LOCK_ATTEMPTS = 20
+LOCK_PAUSE_SECONDS = 0.1
 
 
 def month_number(at: datetime) -> int:
@@ -47,6 +54,17 @@ def ensure_partitions(*, at: datetime, months_ahead: int = 2) -> list[str]:
 
 
 def _ensure(name: str, parent: str, lo: str, hi: str, *, fillfactor: int = 100) -> list[str]:
+    for _ in range(LOCK_ATTEMPTS - 1):
+        try:
+            return _make(name, parent, lo, hi, fillfactor=fillfactor)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
+                raise
+        time.sleep(LOCK_PAUSE_SECONDS)
+    return _make(name, parent, lo, hi, fillfactor=fillfactor)
+
+
+def _make(name: str, parent: str, lo: str, hi: str, *, fillfactor: int) -> list[str]:
     # Every part of these statements comes from this module; identifiers can't be parameters.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
@@ -60,7 +78,7 @@ def _ensure(name: str, parent: str, lo: str, hi: str, *, fillfactor: int = 100) 
         )
         if cursor.fetchone()[0]:
             return []
-        cursor.execute("SET LOCAL timezone = 'UTC'")
+        cursor.execute(f"SET LOCAL timezone = 'UTC'; SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
         cursor.execute(
             f"CREATE TABLE {name} PARTITION OF {parent} FOR VALUES FROM ({lo}) TO ({hi}) "
             f"WITH (fillfactor = {fillfactor}, autovacuum_vacuum_scale_factor = 0.05)"

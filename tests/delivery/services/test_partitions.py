@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections, transaction
 
 from delivery.services import partitions
 from delivery.services.mailouts import new_mailout_id
@@ -88,6 +89,60 @@ def test_four_processes_at_once_make_each_partition_once(transactional_db: None)
     drop_far()
 
     assert len(made) == len(set(made)) == 9
+
+
+def is_waited_for(table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass)", [table])
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_maker_gives_way_to_a_reader_who_has_the_default_and_wants_the_parent(transactional_db: None) -> None:
+    made: list[str] = []
+
+    def ensure() -> None:
+        try:
+            made.extend(ensure_partitions(at=FAR, months_ahead=0))
+        finally:
+            connections.close_all()
+
+    maker = threading.Thread(target=ensure)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW deadlock_timeout")
+        assert cursor.fetchone() == ("1s",)
+        with transaction.atomic():
+            cursor.execute("SELECT count(*) FROM delivery_event_default")
+            maker.start()
+            deadline = time.monotonic() + 10
+            while not is_waited_for("delivery_event_default"):
+                assert time.monotonic() < deadline, "the maker does not wait for the default partition"
+            cursor.execute("SELECT count(*) FROM delivery_event")  # the maker holds it; nobody is ended
+    maker.join()
+    drop_far()
+
+    assert sorted(made) == [f"{parent}_2141_11" for parent in sorted(PARENTS)]
+
+
+def test_a_maker_who_never_gets_its_locks_says_so(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "LOCK_MILLISECONDS", 20)
+    monkeypatch.setattr(partitions, "LOCK_ATTEMPTS", 2)
+    raised: list[OperationalError] = []
+
+    def ensure() -> None:
+        try:
+            ensure_partitions(at=FAR, months_ahead=0)
+        except OperationalError as error:
+            raised.append(error)
+        finally:
+            connections.close_all()
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM delivery_event_default")
+        maker = threading.Thread(target=ensure)
+        maker.start()
+        maker.join()
+
+    assert "lock timeout" in str(raised[0])
 
 
 def test_a_partition_made_by_somebody_else_meanwhile_is_not_made_again(
