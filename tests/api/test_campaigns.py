@@ -153,7 +153,8 @@ def test_a_campaign_goes_out_and_every_message_can_be_looked_at(
     assert api("GET", f"{where}/messages?state=failed").json()["data"] == []
     DeliveryEvent.objects.create(id=1, mailout_id=mailout.pk, n=1, type=EventType.DELIVERED, at=timezone.now())
     assert api("GET", f"{where}/messages/1").json()["events"][0]["type"] == "delivered"
-    assert len(api("GET", "messages?email=ann@example.com").json()["data"]) == 2  # the dry run and this; tests are in nobody's history
+    # The dry run and this; tests are in nobody's history.
+    assert len(api("GET", "messages?email=ann@example.com").json()["data"]) == 2
     assert mailout.pk in {one["id"] for one in api("GET", "mailouts").json()["data"]}
     assert api("POST", f"{path}/cancel").status_code == 409
 

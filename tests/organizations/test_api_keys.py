@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from amazonsender.core.errors import Conflict, Forbidden, InvalidInput, NotFound
-from organizations.models import ApiKey, AuditEntry, Member
+from organizations.models import ApiKey, AuditEntry, Member, User
 from organizations.permissions import API_SCOPES, PERMISSIONS
 from organizations.services.api_keys import (
     checked_scopes,
@@ -26,7 +26,7 @@ from tests.cast import Cast
 pytestmark = pytest.mark.django_db
 
 
-def member(cast: Cast, user: object) -> Member:
+def member(cast: Cast, user: User) -> Member:
     return Member.objects.select_related("organization", "user").get(user=user, organization=cast.acme)
 
 
