@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -325,6 +326,7 @@ def test_the_check_waits_for_migrations(monkeypatch: pytest.MonkeyPatch) -> None
         ({"Type": "SoftBounce"}, "", False),
         ({"msys": {"message_event": {"bounce_class": "22"}}}, "", False),
         ({"event": "bounce"}, "452 4.2.2 full", False),
+        (QueryDict("event=failed&severity=temporary"), "", False),
     ],
 )
 def test_a_bounce_is_for_good_unless_somebody_says_otherwise(event: Any, answer: str, is_permanent: bool) -> None:

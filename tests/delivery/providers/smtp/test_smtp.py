@@ -292,3 +292,15 @@ def test_a_session_that_was_closed_is_no_longer_one(bench: SmtpBench) -> None:
 
     with pytest.raises(OSError, match="closed"):
         _ = session.socket
+
+
+def test_what_a_burst_opened_is_closed_when_it_grows_old(bench: SmtpBench) -> None:
+    pool = bench.provider._pool  # type: ignore[attr-defined]
+    first, second = pool.take(), pool.take()
+    pool.give_back(first)
+    first.used_at -= 1000
+
+    pool.give_back(second)
+
+    assert first.smtp.sock is None
+    assert pool.take() is second
