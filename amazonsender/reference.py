@@ -1,4 +1,4 @@
-"""Writes docs/settings.md and .env.example from the declarations of the settings."""
+"""Writes docs/settings.md, docs/security.md and .env.example from the settings and the tables that they speak of."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from textwrap import wrap
 from django.conf import settings
 
 from amazonsender.core.env import Variable
+from amazonsender.security_page import render_security
 
 # Importing these reads, and so declares, every variable there is.
 DECLARING_MODULES = ("amazonsender.settings.base", "amazonsender.settings.production")
@@ -70,6 +71,7 @@ def render_files() -> dict[Path, str]:
     variables = list(declared_variables().values())
     return {
         root / "docs" / "settings.md": render_markdown(variables),
+        root / "docs" / "security.md": render_security(variables),
         root / ".env.example": render_example(variables),
     }
 

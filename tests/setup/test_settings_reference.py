@@ -18,7 +18,7 @@ def test_the_example_file_names_exactly_the_variables_that_the_settings_read() -
     assert named == list(declared_variables())
 
 
-@pytest.mark.parametrize("name", [".env.example", "settings.md"])
+@pytest.mark.parametrize("name", [".env.example", "settings.md", "security.md"])
 def test_generated_references_are_current(name: str) -> None:
     path, text = next((path, text) for path, text in render_files().items() if path.name == name)
 

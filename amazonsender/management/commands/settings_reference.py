@@ -1,4 +1,4 @@
-"""Write docs/settings.md and .env.example from the settings."""
+"""Write docs/settings.md, docs/security.md and .env.example from the code."""
 
 import sys
 from argparse import ArgumentParser
@@ -13,7 +13,7 @@ class Command(BaseCommand):
     """Write what a person reads about settings, or check that it is current."""
 
     help = (
-        "Write docs/settings.md and .env.example from the settings. With --check, only tell which are out of date. "
+        "Write docs/settings.md, docs/security.md and .env.example from the code. With --check, only tell which are out of date. "
         "Exit code 0: they are current; 1: with --check, one is not."
     )
     requires_system_checks = ()
