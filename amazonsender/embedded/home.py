@@ -102,11 +102,37 @@ class Home:
                 return chosen
         raise EmbeddedError(f"No free port for {name} from {preferred} on. Name one, e.g. PORT=9000.")
 
+    def hold_port(self, name: str, *, host: str, preferred: int) -> socket.socket:
+        """Choose a port like `port`, and keep other clones from choosing it too until the socket is closed."""
+        while True:
+            held = listen_on(host, self.port(name, host=host, preferred=preferred))
+            if held is not None:
+                return held
+
+
+def listen_on(host: str, port: int) -> socket.socket | None:
+    """Take a port; None when another program has it, or there is no such port.
+
+    A port that is only bound could be bound by somebody else as well: only one can listen.
+    """
+    taken = socket.socket(_family(host), socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+        taken.listen(1)
+    except (OSError, OverflowError):
+        taken.close()
+        return None
+    return taken
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
 
 def free_port(host: str, port: int) -> int:
     """Return ``port`` (or one the system picks for 0) if it can be bound on ``host``, else 0."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         # Servers bind with this option too; without it a port closed a moment ago would look taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +18,7 @@ from amazonsender.core.processes import end_stranger, spawn
 from amazonsender.embedded.chaos import SEND_SECONDS, Chaos
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.home import PROJECT, Home, find_home, free_port
+from amazonsender.embedded.home import PROJECT, Home, find_home, listen_on
 from amazonsender.embedded.services import Services, end_left_overs
 
 WEB_PORT = 8000
@@ -144,13 +145,14 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool, cha
     if _wants(options, "FRESH"):
         _empty(home)
     _say_what_is_ignored("DEMO_")
-    _choose_ports(home)
+    held = ExitStack()
+    _choose_ports(home, held)
     environment = stack_environment(home)
     has_moved = home.remembered("web_url") not in {"", environment["PUBLIC_URL"]}
     home.remember("web_url", environment["PUBLIC_URL"])
     say(f"Data of this clone: {home.path}")
     _end_like_an_interrupt()
-    with lock:
+    with lock, held:
         try:
             with Services(home, environment) as services:
                 home.keep_environment(environment)
@@ -159,6 +161,7 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool, cha
                 if failed:
                     return failed
                 chaos = None if chaos_seed is None else Chaos(services, log=home.log_path, seed=chaos_seed, say=say)
+                held.close()  # the stack is about to listen there itself
                 return _supervise(home, environment, services, then, chaos)
         except KeyboardInterrupt:
             return 0
@@ -218,18 +221,23 @@ def _manage(arguments: Sequence[str], environment: Mapping[str, str], *, quiet: 
     return subprocess.run(command, env=dict(environment), cwd=PROJECT, stdout=output, check=False).returncode
 
 
-def _choose_ports(home: Home) -> None:
-    """Settle web's and Local SES's port; say so when an address in mail of before no longer leads here."""
+def _choose_ports(home: Home, held: ExitStack) -> None:
+    """Settle web's and Local SES's port; say so when an address in mail of before no longer leads here.
+
+    Both are ``held`` until they are needed, because preparing takes half a minute, in which another clone chooses.
+    """
     host = _host()
     wanted = os.environ.get("PORT", "")
     before = home.remembered("web_port")
     if wanted:
-        if not wanted.isdecimal() or not free_port(host, int(wanted)):
+        taken = listen_on(host, int(wanted)) if wanted.isdecimal() and int(wanted) else None
+        if taken is None:
             raise EmbeddedError(f"PORT={wanted} is taken by another program, or no port. Choose another one.")
-        home.remember("web_port", wanted)
+        home.remember("web_port", str(int(wanted)))
     else:
-        home.port("web", host=host, preferred=WEB_PORT)
-    home.port("localses", host=host, preferred=LOCALSES_PORT)
+        taken = home.hold_port("web", host=host, preferred=WEB_PORT)
+    held.enter_context(taken)
+    held.enter_context(home.hold_port("localses", host=host, preferred=LOCALSES_PORT))
     now = home.remembered("web_port")
     if before and now != before:
         say(f"The port is now {now}, no longer {before}: links in mail sent until now lead nowhere.")

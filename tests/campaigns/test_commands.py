@@ -82,6 +82,20 @@ def test_the_demo_never_runs_without_local_ses(settings: Settings) -> None:
     assert not Subscriber.objects.exists()
 
 
+@pytest.mark.django_db
+def test_the_local_ses_of_another_clone_refuses_the_demo_and_stays_as_it_is(
+    localses: Running, settings: Settings
+) -> None:
+    settings.LOCALSES_SECRET_KEY = "of this clone"
+    before = localses.get("/_localses/settings").json()
+
+    with pytest.raises(CommandError, match="another clone's Local SES"):
+        run("seed_demo", "--people", "40")
+
+    assert localses.get("/_localses/settings").json() == before
+    assert not Subscriber.objects.exists()
+
+
 def test_sample_people_are_the_same_each_time_and_on_domains_of_nobody() -> None:
     people = list(make_people(2000))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.home import Home, find_home, free_port, reachable
+from amazonsender.embedded.home import Home, find_home, free_port, listen_on, reachable
 
 
 @pytest.fixture
@@ -39,6 +39,25 @@ def test_a_taken_port_gives_way_to_the_next_free_one_which_is_then_kept(home: Ho
 
     assert port < chosen < port + 50
     assert home.port("web", preferred=port) == chosen
+
+
+def test_two_clones_that_start_at_once_choose_different_ports(
+    home: Home, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Preparing the database takes half a minute, and only then does a server listen."""
+    with home.hold_port("localses", host="127.0.0.1", preferred=18500) as held:
+        port = held.getsockname()[1]
+        other = Home(tmp_path_factory.mktemp("other"), as_root=False)
+
+        assert listen_on("127.0.0.1", port) is None
+        assert other.port("localses", preferred=port) > port
+
+    assert home.port("localses", preferred=18500) == port
+
+
+@pytest.mark.parametrize("port", [70_000, -1])
+def test_a_port_that_does_not_exist_cannot_be_had(port: int) -> None:
+    assert listen_on("127.0.0.1", port) is None
 
 
 def test_a_kept_port_that_another_program_took_is_replaced(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,37 @@ def test_a_number_of_people_that_is_none_is_refused(
     assert capsys.readouterr().err == "PEOPLE=many is no number.\n"
 
 
+@pytest.mark.parametrize("port", ["0", "70000", "http"])
+def test_a_port_that_is_none_is_refused_before_anything_starts(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str
+) -> None:
+    monkeypatch.setenv("PORT", port)
+
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == f"PORT={port} is taken by another program, or no port. Choose another one.\n"
+
+
+def test_the_ports_are_held_until_the_stack_starts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+
+    def look(*_arguments: object) -> int:
+        taken.append(_listens(int(home.remembered("web_port"))) and _listens(int(home.remembered("localses_port"))))
+        return 0
+
+    monkeypatch.setattr(embedded_launch, "_prepare", lambda *arguments, **_options: look(*arguments))
+    monkeypatch.setattr(embedded_launch, "_supervise", look)
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
+
+    assert main(["demo"]) == 0
+    assert taken == [True, False]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _web_of(pid: int) -> psutil.Process:
     below = psutil.Process(pid).children(recursive=True)
     return next(

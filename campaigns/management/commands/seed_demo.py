@@ -33,6 +33,7 @@ from delivery.management.following import (
     outlive_outage,
 )
 from delivery.models import Inbox, Mailout
+from delivery.providers.base import ProviderError
 from delivery.services.accounts import set_up_local_account
 from organizations.models import Organization
 from organizations.services.organizations import bootstrap_organization
@@ -92,6 +93,9 @@ class Command(BaseCommand):
         made = bootstrap_organization(email=options["email"], name=options["organization"])
         try:
             localses.wait_until_up(seconds=30)
+            # First what needs our keys: the Local SES of another clone refuses them, and is left as it is.
+            set_up_sample_organization(made.organization)
+            set_up_local_account(organization=made.organization)
             share = min(options["people"] / PEOPLE, 1)
             pace = {"max_send_rate": max(options["people"] / options["last"], 1.0)} if options["last"] else {}
             localses.change_settings(**BEHAVIOUR | pace, spread_seconds=max(SPREAD_SECONDS * share, 1))
@@ -100,6 +104,11 @@ class Command(BaseCommand):
             self._settle(localses, mailout, options["settle"])
         except (LocalSesError, DomainError, CompileError, StillRunning) as error:
             raise CommandError(str(error)) from None
+        except ProviderError as error:
+            raise CommandError(
+                f"What answers at {settings.LOCALSES_URL} refuses us: {error} If that is another clone's Local SES, "
+                "stop it, or set LOCALSES_URL to another port."
+            ) from None
         answer = self._answer(campaign, mailout)
         answer["sign_in_link"] = settings.PUBLIC_URL + create_sign_in_link(user=made.user)
         answer["inbox"] = settings.LOCALSES_URL
@@ -113,10 +122,8 @@ class Command(BaseCommand):
 
     def _fill(self, organization: Organization, people: int) -> Campaign:
         started = time.monotonic()
-        set_up_sample_organization(organization)
         lists = ensure_sample_lists(organization)
         created = load_people(organization, lists, make_people(people))
-        set_up_local_account(organization=organization)
         campaign = ensure_sample_campaign(organization, lists, actor=None)
         if created:
             self._say(f"{created:,} sample people are in ({time.monotonic() - started:.1f} s).")
