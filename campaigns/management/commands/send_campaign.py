@@ -46,7 +46,8 @@ class Command(BaseCommand):
         mailout = self._start(campaign, options)
         is_json = options["format"] == "json"
         if not is_json:
-            self.stdout.write(f"{campaign.name}: mailout {mailout.pk}, {mailout.eligible:,} people.")
+            who = "1 person" if mailout.eligible == 1 else f"{mailout.eligible:,} people"
+            self.stdout.write(f"{campaign.name}: mailout {mailout.pk}, {who}.")
         if not options["wait"]:
             if is_json:
                 self.stdout.write(
