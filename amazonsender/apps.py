@@ -21,12 +21,14 @@ class ProjectConfig(AppConfig):
         from amazonsender.core import (
             figures,
             task_logging,  # noqa: F401 - connects to Celery's signals
+            tracing,
         )
         from amazonsender.core.error_reports import start_error_reports
         from amazonsender.core.logging import configure_structlog
 
         configure_structlog()
         figures.start()
+        tracing.start()
         start_error_reports(
             dsn=settings.SENTRY_DSN,
             environment=settings.ENVIRONMENT,

@@ -7,8 +7,11 @@ from typing import Any, Final
 import structlog
 from celery import Task
 
+from amazonsender.core import tracing
+
 HEADER: Final = "correlation"
 CARRIED: Final = ("request_id", "organization", "mailout")
+TRACE: Final = "traceparent"
 LONGEST: Final = 64
 
 
@@ -16,12 +19,16 @@ def outgoing_headers() -> dict[str, Any]:
     """Headers for a task that is enqueued now; a task's own go on to those that it enqueues."""
     context = structlog.contextvars.get_contextvars()
     carried = {name: str(context[name]) for name in CARRIED if context.get(name)}
+    if trace := tracing.outgoing():
+        carried[TRACE] = trace
     return {HEADER: carried} if carried else {}
 
 
-def bind_incoming(task: Task[Any, Any]) -> None:
-    """Put what came along with a task on every event that it logs."""
+def bind_incoming(task: Task[Any, Any]) -> str:
+    """Put what came along with a task on every event that it logs; return the span that sent it, or ""."""
     carried = task.request.get(HEADER) or (task.request.headers or {}).get(HEADER)  # the latter without a broker
     if isinstance(carried, dict):
         known = {name: str(carried[name])[:LONGEST] for name in CARRIED if name in carried}
         structlog.contextvars.bind_contextvars(**known)
+        return str(carried.get(TRACE, ""))[:LONGEST]
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -14,11 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils.translation import gettext as _
 
-from amazonsender.core import figures
+from amazonsender.core import figures, tracing
 from amazonsender.core.api.problems import refuse
+from amazonsender.core.express import EVENTS
 from amazonsender.core.health import PATHS
 
 logger = structlog.get_logger("http.access")
+stdlib_logger = logging.getLogger("http.access")
 
 PLAUSIBLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
 QUIET_ROUTES: Final = frozenset({*PATHS, "/metrics", "static"})
@@ -29,7 +32,8 @@ class RequestLogMiddleware:
     """Log method, route, status, milliseconds and organization of every request, and give it an id.
 
     The id is on every event that is logged meanwhile and in the answer's X-Request-ID. A proxy's own is kept where
-    proxies are trusted. Health probes and static files log at DEBUG.
+    proxies are trusted. Health probes, static files and events that were taken log at DEBUG: they come by the
+    thousand, and a line of each would cost more than its signature's verification.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -40,7 +44,11 @@ class RequestLogMiddleware:
         request_id = _request_id(request)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        response = self.get_response(request)
+        with tracing.span("http"):
+            response = self.get_response(request)
+            match = request.resolver_match
+            attributes = {"http.response.status_code": response.status_code, "request_id": request_id}
+            tracing.describe(f"{request.method} {match.route if match else ''}", attributes)
         response.headers["X-Request-ID"] = request_id
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         _log_access(request, response, ms=round((time.perf_counter() - started) * 1000, 1))
@@ -93,8 +101,11 @@ def _log_access(request: HttpRequest, response: HttpResponse, *, ms: float) -> N
         route = request.path
     elif not route and request.path.startswith(settings.STATIC_URL):
         route = "static"
-    is_quiet = response.status_code < 400 and route in QUIET_ROUTES
     figures.observe_request(request.method or "", route, response.status_code, ms / 1000)
+    is_taken_event = response.status_code < 400 and request.path.startswith(EVENTS)
+    if is_taken_event and not stdlib_logger.isEnabledFor(logging.DEBUG):
+        return
+    is_quiet = is_taken_event or (response.status_code < 400 and route in QUIET_ROUTES)
     organization = getattr(request, "organization", None)
     log = logger.debug if is_quiet else logger.info
     log(

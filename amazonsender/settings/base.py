@@ -176,6 +176,13 @@ METRICS_DIR = (
     env.path("METRICS_DIR", default=DATA_DIR / "metrics", help="Where the processes of a machine keep their figures.")
     or DATA_DIR / "metrics"
 )
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    default="",
+    example="http://127.0.0.1:4318",
+    help="Collector that takes traces over OTLP/HTTP. Empty: none are made.",
+)
+TRACE_SAMPLE_RATE = env.float("TRACE_SAMPLE_RATE", default=0.05, help="Share of requests that are traced, 0 to 1.")
 SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
 SENTRY_SAMPLE_RATE = env.float("SENTRY_SAMPLE_RATE", default=1.0, help="Share of errors that are reported, 0 to 1.")
 

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import structlog
 
-from amazonsender.core import figures
+from amazonsender.core import figures, tracing
 from delivery.engine.calls import Call
 from delivery.providers.base import CallResult, EntryResult, Outcome, Provider
 
@@ -39,9 +39,11 @@ class Sender:
         self._queue: PriorityQueue[tuple[int, int, Call | None]] = PriorityQueue()
         self._numbers = count()
         self._threads: list[threading.Thread] = []
+        self._trace = ""  # the span of the slice that submitted last
         self._seconds = 0.0  # moving average of a call's duration
 
     def submit(self, calls: list[Call]) -> None:
+        self._trace = tracing.outgoing()
         for call in calls:
             self._queue.put((call.batch.lane, next(self._numbers), call))
         wanted = min(self.limit, FAST_THREADS) if self._seconds < FAST_CALL_SECONDS else self.limit
@@ -81,6 +83,8 @@ class Sender:
         """One figure and one line for a call: at INFO when it went wrong, so that by default success costs nothing."""
         answer = answer_of(result)
         figures.observe_call(self.provider.name, answer, result.seconds)
+        about = {"mailout": call.batch.mailout_id, "answer": answer, "people": len(call.people), "call": str(call.id)}
+        tracing.record_call(self._trace, f"send {self.provider.name}", result.seconds, about)
         log = logger.debug if answer == "accepted" else logger.info
         log(
             "delivery.call",
