@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from amazonsender.core.errors import DomainError
 from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitForm, LocalAccountForm
-from delivery.admin.account_points import WAYS_ON, points_of
 from delivery.models import ParkReason, SendingAccount
 from delivery.providers.base import ProviderError
 from delivery.providers.registry import provider_class
 from delivery.providers.ses.names import SENDER
 from delivery.selectors.mailouts import own_accounts, pace_of
+from delivery.services.account_points import WAYS_ON, points_of
 from delivery.services.accounts import (
     add_sender,
     check_account,

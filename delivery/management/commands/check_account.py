@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from delivery.models import AccountPace, SendingAccount
+from delivery.models import AccountPace, ParkReason, SendingAccount
+from delivery.services.account_points import points_of
 from delivery.services.accounts import check_account
 
 
@@ -41,6 +42,8 @@ class Command(BaseCommand):
     def _describe(self, account: SendingAccount) -> dict[str, Any]:
         pace = AccountPace.objects.filter(account=account).first()
         parked = pace.parked_reason if pace else ""
+        identities = list(account.identities.order_by("identity"))
+        points = points_of(account, identities, ParkReason(parked) if parked else None)
         return {
             "account_id": account.pk,
             "organization": account.organization.name,
@@ -54,7 +57,10 @@ class Command(BaseCommand):
             "max_send_rate": account.max_send_rate,
             "max_24_hour_send": account.max_24_hour_send,
             "sent_last_24_hours": account.sent_last_24_hours,
-            "senders": {sender.identity: sender.is_verified for sender in account.identities.order_by("identity")},
+            "senders": {sender.identity: sender.is_verified for sender in identities},
+            "points": [
+                {"tone": point.tone, "state": point.state, "why": point.why, "step": point.step} for point in points
+            ],
         }
 
     def _print(self, result: dict[str, Any]) -> None:
@@ -70,3 +76,6 @@ class Command(BaseCommand):
         )
         for identity, is_verified in result["senders"].items():
             self.stdout.write(f"   {identity}: {'verified' if is_verified else 'NOT verified'}")
+        for point in result["points"]:
+            if point["step"]:
+                self.stdout.write(f"   {point['state']}: {point['step']}")

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from delivery.admin.account_points import WAYS_ON, points_of
-from delivery.admin.points import Point
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
+from delivery.services.account_points import WAYS_ON, points_of
+from delivery.services.points import Point
 from organizations.models import Organization
 from tests.campaigns import world
 from tests.campaigns.test_pages import text
@@ -46,6 +46,7 @@ def test_an_account_that_lacks_nothing_says_why_each_thing_matters() -> None:
         "Every sender is verified",
         "Events have a way back",
         "It may mail anyone",
+        "0 % of the day’s quota is used",
     ]
     assert all(point.why and not point.step and not point.act for point in points)
 
@@ -129,3 +130,14 @@ def test_the_page_counts_what_is_to_be_mended_and_says_when_amazon_slows_us(
     assert "Everything it needs is in order" in said
     assert "Amazon asked to slow down; it rises by itself." in said
     assert "25 <small>a second</small>" in said
+
+
+def test_the_days_quota_is_told_and_noted_when_nearly_used() -> None:
+    easy = account(max_24_hour_send=50_000, sent_last_24_hours=100)
+    assert "0 % of the day’s quota is used" in [point.state for point in points_of(easy, [sender()], None)]
+
+    nearly = account(max_24_hour_send=50_000, sent_last_24_hours=40_000)
+    assert wanting(*points_of(nearly, [sender()], None)) == [("note", "80 % of the day’s quota is used")]
+
+    unlimited = account(max_24_hour_send=-1, sent_last_24_hours=40_000)
+    assert not [point for point in points_of(unlimited, [sender()], None) if "quota" in point.state]

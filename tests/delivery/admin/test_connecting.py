@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from delivery.admin.account_points import points_of
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
+from delivery.services.account_points import points_of
 from delivery.services.providers import forget_providers, options_of
 from organizations.models import Organization, User
 from tests.campaigns.test_pages import text

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
-from delivery.admin.points import Point
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
 from delivery.services.inbound import events_url, guard_of
+from delivery.services.points import Point
 
 
 def points_of_other(

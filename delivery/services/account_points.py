@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from amazonsender.core.loopback import is_loopback
-from delivery.admin.points import Point
-from delivery.admin.provider_points import points_of_other
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
+from delivery.services.points import Point
+from delivery.services.provider_points import points_of_other
 
 STALE_AFTER: Final = datetime.timedelta(minutes=10)  # accounts are checked every minute
+NEARLY_USED: Final = 0.8  # of the day's quota: time to ask for more
 
 # What a parked account needs, in a sentence a person can act on.
 WAYS_ON: Final = {
@@ -45,6 +46,7 @@ def points_of(account: SendingAccount, identities: Sequence[SenderIdentity], par
             *_senders(account, identities),
             _events(account),
             *_recipients(account),
+            *_day(account),
         ]
     order = ("stop", "note", "ok")
     return sorted(points, key=lambda point: order.index(point.tone))
@@ -132,3 +134,19 @@ def _recipients(account: SendingAccount) -> Iterator[Point]:
     else:
         step = _("Ask for it in the Amazon SES console: Account dashboard, Request production access. It takes a day.")
         yield Point("note", _("It is in Amazon’s sandbox"), why, step)
+
+
+def _day(account: SendingAccount) -> Iterator[Point]:
+    """How much of Amazon's 24 hours is used; nothing before the first answer or without a limit (-1)."""
+    if account.checked_at is None or account.max_24_hour_send <= 0:
+        return
+    why = _("Amazon counts every recipient of the last 24 hours, whoever sent to them through this account.")
+    share = account.sent_last_24_hours / account.max_24_hour_send
+    said = _("%(share)s %% of the day’s quota is used") % {"share": int(share * 100)}
+    if share < NEARLY_USED:
+        yield Point("ok", said, why)
+    else:
+        step = _(
+            "Campaigns wait when it is used up. For more, ask in the AWS Service Quotas console for a higher quota."
+        )
+        yield Point("note", said, why, step)
