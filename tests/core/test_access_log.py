@@ -1,9 +1,13 @@
+import logging
+
 import pytest
 import structlog
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
+from amazonsender.core import middleware
 from organizations.models import Organization, User
 from organizations.services.sign_in import create_sign_in_link
 
@@ -36,6 +40,20 @@ def test_neither_tokens_nor_addresses_reach_the_log(client: Client, alice: User)
     assert link.split("/")[-2] not in str(events)
     assert alice.email not in str(events)
     assert [event["route"] for event in events if event["event"] == "http.request"] == ["sign-in/<str:token>/", ""]
+
+
+@pytest.mark.django_db
+def test_events_that_were_taken_leave_a_line_at_debug_alone(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    def lines() -> int:
+        with capture_logs() as events:
+            client.get("/webhooks/ses/")  # refused: 405
+            client.get("/webhooks/account/1/")  # refused: 404
+            middleware._log_access(RequestFactory().post("/webhooks/ses/"), HttpResponse(), ms=1.0)
+        return len([event for event in events if event["event"] == "http.request"])
+
+    assert lines() == 2
+    with caplog.at_level(logging.DEBUG, logger="http.access"):
+        assert lines() == 3
 
 
 def test_health_and_static_files_are_quiet(client: Client) -> None:

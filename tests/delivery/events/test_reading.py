@@ -9,7 +9,7 @@ from delivery.services.events.judging import Act, judge_acts, judge_agent
 from delivery.services.events.model import MalformedEventError, discriminator, read_time
 from delivery.services.events.privacy import truncate_address
 from delivery.services.events.readers import read_act, write_act
-from delivery.services.events.ses import read_notification, read_sns
+from delivery.services.events.ses import read_event, read_notification, read_sns
 from tests.delivery.events.notifications import TOPIC, envelope, event
 
 AT = datetime(2026, 11, 3, 10, tzinfo=UTC)
@@ -151,3 +151,11 @@ def test_a_persons_open_beside_somebody_elses_scan_stays_a_persons() -> None:
     opened = Act(EventType.OPENED, AT, 0, None, 1, "198.51.100.0", BROWSER + " x")
 
     assert judge_acts([opened, click(0, 1), click(0, 2), click(0, 3)])[0] == Verdict.HUMAN
+
+
+@pytest.mark.parametrize(
+    "stored", [b"{", b"{}", b'{"TopicArn":"a","event":[]}', b'{"TopicArn":"a","event":{"eventType":"Send"}}']
+)
+def test_an_event_of_a_queue_that_cannot_be_read_is_malformed(stored: bytes) -> None:
+    with pytest.raises(MalformedEventError):
+        read_event(stored)
