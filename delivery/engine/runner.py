@@ -252,7 +252,9 @@ class AccountRunner:
             self._grant = None
         if self._grant is None:
             remaining = batch.hi - batch.armed_to
-            wanted = remaining if batch.rate_limit else max(remaining, LARGEST_READ * 10)
+            # No more than its own people for a letter: a grant of a campaign's size may not start ahead.
+            is_small = batch.rate_limit or self._is_for_letters
+            wanted = remaining if is_small else max(remaining, LARGEST_READ * 10)
             answer = limiter.take(
                 connection,
                 self.account_id,
