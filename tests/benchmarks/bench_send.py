@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,15 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=int(os.environ.get("N") or 200_000), help="people")
     parser.add_argument("--log", type=Path, help="keep what the workers print here")
     parser.add_argument("--skip-latency", action="store_true", help="only the run at 0 ms")
+    parser.add_argument("--observed", action="store_true", help="once more with logs, metrics and Sentry on")
     options = parser.parse_args()
     with installation("amazonsender_bench_send", ENGINE_SLOTS=str(PROCESSES)) as ours:
-        run_all(options.n, ours, skip_latency=options.skip_latency, keep_log=options.log)
+        run_all(options.n, ours, skip_latency=options.skip_latency, keep_log=options.log, observed=options.observed)
 
 
-def run_all(count: int, ours: Installation, *, skip_latency: bool, keep_log: Path | None) -> None:
+def run_all(
+    count: int, ours: Installation, *, skip_latency: bool, keep_log: Path | None, observed: bool = False
+) -> None:
     from delivery.services.compiling import compile_and_store
     from tests.benchmarks.audience import make_account, make_organization, make_people
 
@@ -102,6 +105,16 @@ def run_all(count: int, ours: Installation, *, skip_latency: bool, keep_log: Pat
                 say(
                     f"    {shares[latency]:.0%} of {possible:,.0f}/s, which {PROCESSES} × {IN_FLIGHT} calls in flight could carry"
                 )
+        seen_rate = 0.0
+        if observed:
+            watched = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json", "METRICS_TOKEN": "b" * 32, "METRICS_DIR": folder}
+            watched["SENTRY_DSN"] = "http://key@127.0.0.1:9/1"
+            with replace(ours, env=ours.env | watched).workers(log, processes=PROCESSES) as workers:
+                cpu, sender = Cpu(ours.server, workers), psutil.Process(workers[0].pid)
+                scene = Scene(organization, account, people, compiled, ours.stub, cpu, sender, log, ours.database)
+                scene.run("observed warm-up", latency_ms=0)
+                seen_rate = scene.run("observed", latency_ms=0).rate
+            say(f"observed: {seen_rate:,.0f} emails/s beside {full.rate:,.0f} plain, {seen_rate / full.rate:.1%} of it")
     ceiling = measure_ceiling(ours.stub, count)
     say(
         f"ceiling: {ceiling:,.0f} emails/s, the same calls built before and sent by {PROCESSES} processes without the product"
@@ -120,6 +133,8 @@ def run_all(count: int, ours: Installation, *, skip_latency: bool, keep_log: Pat
             "events": "off",
             "emails_per_second_events_on": round(told.rate),
             "events_per_second": round(told.events_per_second),
+            "emails_per_second_observed": round(seen_rate),
+            "observed_ratio": round(seen_rate / full.rate, 3),
             "people": count,
         }
     )
