@@ -76,7 +76,7 @@ def passed_checks(review: Review) -> list[str]:
         passed.append(_("Unsubscribe link, and one click for Gmail and Yahoo"))
         passed.append(_("A text part, made from the HTML"))
         if not content_codes & {"unknown_variable", "unknown_name"}:
-            passed.append(_("Everybody has the fields it uses, or a fallback"))
+            passed.append(_("Every field it uses exists"))
     if "no_audience" not in stopped and review.count.eligible:
         passed.append(_("There is somebody to send it to"))
     quota = free_quota(review.account)

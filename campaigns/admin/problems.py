@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from campaigns.selectors.content import Composition
 from delivery.compiling import Finding
+from delivery.compiling.messages import say
 
 STEP_OF_PART = {"subject": "sender", "preheader": "sender", "html": "content", "text": "content"}
 # What preflight says is mended on these steps.
@@ -41,25 +42,31 @@ def describe_problems(composition: Composition, findings: list[Finding]) -> list
 
 
 def _describe(composition: Composition, finding: Finding) -> Problem:
-    line = composition.author_line(finding) if finding.part == "html" else 0
+    line, column = composition.author_place(finding)
+    message, hint = say(finding.code, finding.params, _)
     return Problem(
         is_blocking=finding.blocking,
-        message=finding.message,
-        hint=finding.hint,
-        line=line,
-        place=_place(composition, finding, line),
+        message=message,
+        hint=hint,
+        line=line if finding.part == "html" else 0,
+        place=_place(composition, finding, line, column),
         step=STEP_OF_PART.get(finding.part, "content"),
     )
 
 
-def _place(composition: Composition, finding: Finding, line: int) -> str:
+def _place(composition: Composition, finding: Finding, line: int, column: int) -> str:
+    where = {"n": line, "column": column}
     if finding.part == "subject":
-        return _("Subject")
+        return _("Subject, column %(column)s") % where if column else _("Subject")
     if finding.part == "preheader":
-        return _("Preview text")
+        return _("Preview text, column %(column)s") % where if column else _("Preview text")
     if line:
-        return _("Line %(n)s") % {"n": line}
-    in_template = composition.template_line(finding)
-    if in_template:
-        return _("Template “%(name)s”, line %(n)s") % {"name": composition.template_name, "n": in_template}
+        return _("Line %(n)s, column %(column)s") % where
+    line, column = composition.template_place(finding)
+    if line:
+        return _("Template “%(name)s”, line %(n)s, column %(column)s") % {
+            "name": composition.template_name,
+            "n": line,
+            "column": column,
+        }
     return _("Content")

@@ -20,6 +20,8 @@ from delivery.compiling.contract import (
 from delivery.compiling.linking import SignRemainder, decode_remainder, encode_remainder, resolve_link
 from delivery.compiling.markdown import markdown_to_html
 from delivery.compiling.program import Program
+from delivery.compiling.report import line_and_column
+from delivery.compiling.sources import syntax_error_position
 
 __all__ = [
     "AttributeType",
@@ -38,6 +40,8 @@ __all__ = [
     "compile_email",
     "decode_remainder",
     "encode_remainder",
+    "line_and_column",
     "markdown_to_html",
     "resolve_link",
+    "syntax_error_position",
 ]

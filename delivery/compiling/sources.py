@@ -99,6 +99,15 @@ def error_position(error: LiquidError, source: str) -> int:
     return opened[-1] if opened else len(source)
 
 
+def syntax_error_position(source: str) -> int:
+    """Find where a source's Liquid is broken; -1 when it is sound."""
+    try:
+        split_source(source)
+    except LiquidError as error:
+        return error_position(error, source)
+    return -1
+
+
 def _fails(source: str, begin: int, end_tag: str) -> bool:
     """Tell whether the tag at a position is wrong by itself."""
     found = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL).match(source, begin)

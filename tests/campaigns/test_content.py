@@ -31,8 +31,8 @@ def test_a_finding_is_placed_in_the_authors_lines_and_not_in_the_whole_document(
 
     finding = next(finding for finding in check.findings if "fist_name" in finding.message)
     assert finding.line == 5
-    assert check.composition.author_line(finding) == 2
-    assert check.composition.template_line(finding) == 0
+    assert check.composition.author_place(finding) == (2, 4)
+    assert check.composition.template_place(finding) == (0, 0)
 
 
 def test_a_finding_in_the_template_is_said_to_be_there(campaign: Campaign, acme: Organization) -> None:
@@ -43,8 +43,63 @@ def test_a_finding_in_the_template_is_said_to_be_there(campaign: Campaign, acme:
     check = check_content(campaign)
 
     finding = next(finding for finding in check.findings if "fist_name" in finding.message)
-    assert check.composition.author_line(finding) == 0
-    assert check.composition.template_line(finding) == 3
+    assert check.composition.author_place(finding) == (0, 0)
+    assert check.composition.template_place(finding) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("body", "words", "place"),
+    [
+        ("# Hello\n\nDear {{ fist_name }}", "fist_name", (3, 6)),
+        ("{{ city }}\n\n| {{ fist_name }} |\n\nAnd *{{ fist_name }}*", "fist_name", (3, 3)),
+        ("# Hello\n\n{% if city %}lots{% endif\n\nBye", "never closed", (3, 18)),
+        ("# Hello\n\n- {% if city %}lots", "syntax", (3, 3)),
+    ],
+)
+def test_a_finding_about_markdown_is_placed_in_what_was_written(
+    campaign: Campaign, template: Template, body: str, words: str, place: tuple[int, int]
+) -> None:
+    campaign.template, campaign.format, campaign.body = template, ContentFormat.MARKDOWN, body
+
+    check = check_content(campaign)
+
+    finding = next(finding for finding in check.findings if words in finding.message)
+    assert check.composition.author_place(finding) == place
+    assert check.composition.template_place(finding) == (0, 0)
+
+
+def test_an_error_of_the_template_around_markdown_is_placed_in_the_template(
+    campaign: Campaign, acme: Organization
+) -> None:
+    html = "<!doctype html><html><body>{{ lst_name }}\n{{ content }}\n<p>{{ fist_name }}</p></body></html>"
+    campaign.template = create_template(organization=acme, name="Wrong", html=html)
+    campaign.format, campaign.body = ContentFormat.MARKDOWN, "# One\n\nTwo {{ first_name }}\n\nThree"
+
+    check = check_content(campaign)
+
+    places = [
+        (check.composition.author_place(finding), check.composition.template_place(finding))
+        for finding in check.findings
+        if finding.code == "unknown_variable"
+    ]
+    assert places == [((0, 0), (1, 28)), ((0, 0), (3, 4))]
+
+
+def test_a_finding_on_the_line_that_author_and_template_share_counts_columns_from_the_author(
+    campaign: Campaign, acme: Organization
+) -> None:
+    html = "<!doctype html><html><body>{{ lst_name }} {{ content }}</body></html>"
+    campaign.template = create_template(organization=acme, name="Short", html=html)
+    campaign.body = "<p>{{ fist_name }}</p>"
+
+    check = check_content(campaign)
+
+    places = [
+        (check.composition.author_place(finding), check.composition.template_place(finding))
+        for finding in check.findings
+        if finding.code == "unknown_variable"
+    ]
+    assert places == [((0, 0), (1, 28)), ((1, 4), (0, 0))]
 
 
 def test_the_newest_version_is_used(campaign: Campaign, template: Template, alice: User) -> None:
@@ -185,5 +240,5 @@ def test_a_finding_about_the_subject_has_no_line_in_the_template(campaign: Campa
     check = check_content(campaign)
 
     finding = next(finding for finding in check.findings if finding.part == "subject")
-    assert check.composition.author_line(finding) == finding.line
-    assert check.composition.template_line(finding) == 0
+    assert check.composition.author_place(finding) == (1, 1)
+    assert check.composition.template_place(finding) == (0, 0)

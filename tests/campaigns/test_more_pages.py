@@ -141,8 +141,23 @@ def test_an_error_in_the_template_is_placed_there(bob_client: Client, campaign: 
 
     said = text(bob_client.get(page("content", campaign)))
 
-    assert "Template “Frame”, line 3" in said
+    assert "Template “Frame”, line 3, column 1" in said
+    assert "Subject, column 1" in said
+    assert "Preview text, column 1" in said
     assert "Mend it" in said
+
+
+def test_a_syntax_error_names_line_and_column_in_the_readers_language(
+    bob_client: Client, bob: User, campaign: Campaign
+) -> None:
+    Campaign.objects.filter(pk=campaign.pk).update(format="markdown", body="# Hello\n\n{{ fist_name }} {% if city %}")
+
+    assert "Line 3, column 17" in text(bob_client.get(page("content", campaign)))
+    User.objects.filter(pk=bob.pk).update(language="ru")
+
+    assert "Строка 3, столбец 17" in text(bob_client.get(page("content", campaign)))
+    Campaign.objects.filter(pk=campaign.pk).update(body="{{ fist_name }}")
+    assert "«fist_name» нет ни у кого." in text(bob_client.get(page("content", campaign)))
 
 
 def test_a_broken_page_of_a_form_is_refused(bob_client: Client, campaign: Campaign) -> None:
