@@ -143,6 +143,17 @@ def _domain_in_punycode(domain: str) -> str:
     return name
 
 
+def readable(address: str) -> str:
+    """An address as people write it: `ana@xn--bcher-kva.example` is `ana@bücher.example`."""
+    local, at, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return address
+    try:
+        return f"{local}{at}{idna.decode(domain)}"
+    except idna.IDNAError:
+        return address
+
+
 _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 
 

@@ -22,11 +22,16 @@ class CappedPaginator(_Paginator):
 
     @cached_property
     def count(self) -> int:
-        if not isinstance(self.object_list, QuerySet):
-            return len(self.object_list)
-        return self.object_list.order_by()[:COUNTED_UP_TO].count()
+        return min(self._counted, COUNTED_UP_TO)
 
     @property
     def is_capped(self) -> bool:
-        """Say whether there may be more rows than `count`."""
-        return bool(self.count >= COUNTED_UP_TO)
+        """Say whether there are more rows than `count`."""
+        return self._counted > COUNTED_UP_TO
+
+    @cached_property
+    def _counted(self) -> int:
+        """One row further than is said, to know whether there are more."""
+        if not isinstance(self.object_list, QuerySet):
+            return len(self.object_list)
+        return self.object_list.order_by()[: COUNTED_UP_TO + 1].count()

@@ -25,7 +25,9 @@ class PersonForm(PageForm):
     locale = forms.CharField(label=_("Language"), required=False, max_length=12, help_text=_("Such as en or pt-BR."))
     time_zone = forms.CharField(label=_("Time zone"), required=False, help_text=_("Such as Europe/Riga."))
     tags = forms.CharField(label=_("Tags"), required=False, help_text=_("Separated by commas."))
-    list = forms.ModelChoiceField(label=_("Put on the list"), queryset=List.objects.none(), required=False)
+    list = forms.ModelChoiceField(
+        label=_("Put on the list"), queryset=List.objects.none(), required=False, empty_label="–"
+    )
     consent = forms.CharField(
         label=_("How did they agree?"), required=False, help_text=_("Kept with the person as proof.")
     )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import re
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -16,10 +18,14 @@ from organizations.admin.base import OrganizationAdmin
 from organizations.admin.pages import admin_page, render_page, row_of
 from organizations.requests import allowed, organization_of, user_of
 from organizations.templatetags.ui import moment
-from subscribers.addresses import find_key
+from subscribers.addresses import find_key, readable
 from subscribers.admin.forms import SuppressionForm
 from subscribers.models import Subscriber, Suppression, SuppressionReason
 from subscribers.services.suppressing import lift_suppression, suppress_by_hand
+
+# How events note the message that an address bounced or complained about.
+_MESSAGE: Final = re.compile(r"message:(?P<mailout>[0-9]+)/(?P<n>[0-9]+)")
+_BOUNCES: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.SOFT_BOUNCE, SuppressionReason.INVALID)
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -40,7 +46,7 @@ class SuppressionAdmin(OrganizationAdmin):
     """Addresses that get nothing, and why."""
 
     resource = "suppression"
-    list_display = ("address_key", "reason", "what_is_stopped", "since", "until")
+    list_display = ("address", "reason", "what_is_stopped", "since", "until")
     add_label = gettext_lazy("Add an address")
     empty_title = gettext_lazy("Nobody is stopped")
     empty_text = gettext_lazy("Who unsubscribes, bounces or complains comes here by itself, and gets nothing more.")
@@ -57,6 +63,10 @@ class SuppressionAdmin(OrganizationAdmin):
     ) -> tuple[QuerySet[Suppression], bool]:
         term = search_term.strip()
         return queryset.filter(address_key__startswith=find_key(term) or term.lower()), False
+
+    @admin.display(description=gettext_lazy("address"))
+    def address(self, entry: Suppression) -> str:
+        return readable(entry.address_key)
 
     @admin.display(description=gettext_lazy("what is stopped"))
     def what_is_stopped(self, entry: Suppression) -> str:
@@ -88,9 +98,26 @@ def _suppression_page(request: HttpRequest, pk: str) -> HttpResponse:
         "subscribers/suppression.html",
         title=_("Suppression"),
         entry=entry,
+        address=readable(entry.address_key),
+        source=_source(entry),
+        message_link=_message_link(entry),
+        asked_to_leave=entry.reason == SuppressionReason.UNSUBSCRIBE,
+        has_bounced=entry.reason in _BOUNCES,
         person=person,
         is_liftable=entry.reason != SuppressionReason.COMPLAINT and allowed(request, "suppression:edit"),
     )
+
+
+def _source(entry: Suppression) -> str:
+    """Where an entry came from, in words; empty where a link to its message says it."""
+    if _MESSAGE.fullmatch(entry.source):
+        return ""
+    return _("The provider’s report") if entry.source == "provider" else entry.source
+
+
+def _message_link(entry: Suppression) -> str:
+    found = _MESSAGE.fullmatch(entry.source)
+    return reverse("admin:message", args=[int(found["mailout"]), int(found["n"])]) if found else ""
 
 
 @admin_page("suppressed/add/", name="suppression_add", permission="suppression:edit")
@@ -128,5 +155,5 @@ def suppression_lift(request: HttpRequest, pk: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, _("%(email)s is off the list.") % {"email": entry.address_key})
+        messages.success(request, _("%(email)s is off the list.") % {"email": readable(entry.address_key)})
     return redirect("admin:subscribers_suppression_changelist")

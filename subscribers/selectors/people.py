@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from organizations.models import Organization
@@ -85,6 +87,8 @@ def attribute_rows(subscriber: Subscriber, definitions: Iterable[AttributeDefini
             continue
         if definition.type == AttributeType.BOOLEAN:
             value = _("yes") if value else _("no")
+        elif definition.type == AttributeType.DATE:
+            value = date_format(datetime.date.fromisoformat(value))
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
         rows.append((str(definition), value))

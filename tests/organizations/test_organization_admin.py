@@ -181,7 +181,21 @@ def test_a_long_list_is_not_counted_to_its_end(
     assert len(change_list.result_list) == 25
     counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "subscribers_list" in query["sql"]]
     assert counts
-    assert all("LIMIT 30" in sql for sql in counts)
+    assert all("LIMIT 31" in sql for sql in counts)
+
+
+def test_a_list_that_just_fits_is_not_said_to_go_on(
+    site: AmazonSenderSite, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pagination, "COUNTED_UP_TO", 30)
+    List.objects.bulk_create([List(organization=cast.acme, name=f"List {i}") for i in range(30)])
+
+    response = site._registry[List].changelist_view(asked_by(cast.alice))
+    said = response.render().content.decode()
+
+    assert response.context_data["cl"].paginator.is_capped is False
+    assert "Lists: 30" in said
+    assert "search to find one" not in said
 
 
 def test_pages_load_no_jquery_unless_an_admin_asks_for_it(site: AmazonSenderSite, cast: Cast) -> None:

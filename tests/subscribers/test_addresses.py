@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscribers.addresses import MAX_ADDRESS, Address, InvalidAddress, canonical, find_key
+from subscribers.addresses import MAX_ADDRESS, Address, InvalidAddress, canonical, find_key, readable
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,18 @@ def test_what_ses_could_not_deliver_is_refused_with_its_reason(written: str, cod
 )
 def test_an_address_is_found_however_a_mail_system_reports_it(reported: str) -> None:
     assert find_key(reported) == "ana@example.com"
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        ("ana@xn--bcher-kva.example", "ana@bücher.example"),
+        ("ana@example.com", "ana@example.com"),
+        ("ana@xn--.example", "ana@xn--.example"),
+    ],
+)
+def test_a_domain_is_shown_in_its_own_letters(key: str, written: str) -> None:
+    assert readable(key) == written
 
 
 def test_what_is_no_address_finds_nothing() -> None:

@@ -171,6 +171,45 @@ def test_an_address_is_suppressed_and_lifted_by_hand(bob_client: Client, bob: Us
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "source", "said", "warned"),
+    [
+        ("hard_bounce", "message:82000001/530", 'href="/admin/messages/82000001/530/"', "Another bounce hurts"),
+        ("unsubscribe", "provider", "The provider’s report", "This person asked to get nothing more."),
+        ("manual", "asked on the phone", "asked on the phone", ""),
+    ],
+)
+def test_a_suppression_says_where_it_came_from_and_what_lifting_it_means(
+    bob_client: Client, acme: Organization, reason: str, source: str, said: str, warned: str
+) -> None:
+    suppress(
+        organization=acme,
+        address_key="x@xn--bcher-kva.example",
+        scope="all",
+        reason=reason,
+        source=source,
+        at=timezone.now(),
+    )
+    entry = Suppression.objects.get()
+
+    shown = page(bob_client, f"subscribers/suppression/{entry.pk}/change/")
+
+    assert said in shown
+    assert "message:82000001" not in shown
+    assert "Nothing goes to x@bücher.example." in shown
+    warnings = [words for words in ("Another bounce hurts", "asked to get nothing more") if words in shown]
+    assert all(words in warned for words in warnings)
+    assert bool(warnings) == bool(warned)
+    assert "x@bücher.example" in page(bob_client, "subscribers/suppression/")
+
+
+def test_a_date_is_shown_as_dates_are(bob_client: Client, acme: Organization, ana: Subscriber) -> None:
+    create_attribute(organization=acme, key="since", type="date", label="Customer since")
+    Subscriber.objects.filter(pk=ana.pk).update(attributes={"since": "2020-02-14"})
+
+    assert "14 Feb 2020" in page(bob_client, f"subscribers/subscriber/{ana.pk}/change/")
+
+
 def test_a_complaint_has_no_way_back(bob_client: Client, acme: Organization) -> None:
     suppress(
         organization=acme, address_key="x@example.com", scope="all", reason="complaint", source="", at=timezone.now()
