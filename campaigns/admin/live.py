@@ -203,6 +203,7 @@ def _render_report(request: HttpRequest, campaign: Campaign, mailout: Mailout) -
         account=final_account(account, _messages_link(mailout)),
         fate=_fate(sent, results),
         sent=sent,
+        stopped_before=account.states["cancelled"],
         results=results,
         rates={
             "delivered": _percent(results.delivered, sent),

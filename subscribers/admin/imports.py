@@ -153,6 +153,7 @@ def _columns_page(request: HttpRequest, run: Import, error: str) -> HttpResponse
         run=run,
         rows=rows,
         understood=understood,
+        has_addresses=any(row.field == "email" for row in rows),
         encodings={run.encoding: run.encoding.upper()} | {key: _(name) for key, name in ENCODINGS.items()},
         delimiters={key: _(name) for key, name in DELIMITERS.items()},
         kinds=kind_choices(),

@@ -237,6 +237,21 @@ def finish(mailout: Mailout, *, sent: int) -> None:
     )
 
 
+def test_the_report_of_a_stopped_campaign_says_that_it_was_stopped(
+    bob_client: Client, campaign: Campaign, mailout: Mailout
+) -> None:
+    finish(mailout, sent=1)
+    mailout.refresh_from_db()
+    assert "Stopped for good" not in text(bob_client.get(page("live", campaign)))
+    account = dict(mailout.final_account or {})
+    Mailout.objects.filter(pk=mailout.pk).update(
+        state=MailoutState.CANCELLED,
+        final_account=account | {"candidates": 5, "states": account["states"] | {"cancelled": 4}},
+    )
+
+    assert "Stopped for good: 4 people were left without it." in text(bob_client.get(page("live", campaign)))
+
+
 def test_a_test_send_from_its_page(bob_client: Client, campaign: Campaign, acme: Organization) -> None:
     assert "test@acme.example" in text(bob_client.get(page("test", campaign)))
 

@@ -40,6 +40,15 @@ def answers(run: Import, **more: str) -> dict[str, str]:
     return {**fields, "mode": "add_update", "act": "start", **more}
 
 
+def test_a_file_without_addresses_is_not_said_to_be_understood(bob_client: Client) -> None:
+    run = upload(bob_client, "a,b\n1,2\n")
+
+    page = bob_client.get(f"/admin/imports/{run.pk}/columns/").content.decode()
+
+    assert "Which column has the addresses?" in page
+    assert "We understood" not in page
+
+
 def test_a_file_goes_through_columns_and_reading_to_its_result(
     bob_client: Client, bob: User, acme: Organization
 ) -> None:
