@@ -87,7 +87,7 @@ class EngineLoop:
             if has_worked:
                 worked_at = monotonic()
             elif monotonic() - worked_at > IDLE_SECONDS and not any(
-                runner.is_busy for runner in self._runners.values()
+                runner.is_busy or runner.awaits_start for runner in self._runners.values()
             ):
                 return any(runner.is_waiting for runner in self._runners.values())
             self._collect(self._pause(deadline))

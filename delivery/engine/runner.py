@@ -76,6 +76,11 @@ class AccountRunner:
         """Whether a claimed batch waits for its grant: the slice ends, the work goes on."""
         return bool(self._batches)
 
+    @property
+    def awaits_start(self) -> bool:
+        """Whether it has a grant whose start lies ahead: given back now, its place in time would be lost to all."""
+        return self._grant is not None and self._grant.starts_at > monotonic()
+
     def expect_work(self) -> None:
         """Something is due for this account: look now, unless a grant is being waited for."""
         if not self._batches:
