@@ -43,9 +43,14 @@ class CrashConfig(AppConfig):
 
 
 def shorten(scale: float) -> None:
-    """Divide the engine's times in this process, and in those that it forks."""
+    """Divide the engine's times in this process, and in those that it forks.
+
+    All modules are there before the first time is divided: what is imported later would copy it divided already, and
+    divide it again.
+    """
+    modules = {module_name: import_module(module_name) for module_name in SCALED}
     for module_name, names in SCALED.items():
-        module = import_module(module_name)
+        module = modules[module_name]
         for name in names:
             setattr(module, name, getattr(module, name) / scale)
     for module_name, class_name, function_name, names in SCALED_DEFAULTS:
