@@ -151,6 +151,7 @@ def test_a_campaign_goes_out_and_every_message_can_be_looked_at(
     assert {one["email"] for one in everybody} == {f"{name}@example.com" for name in ("ann", "bea", "cid")}
     assert {one["state"] for one in everybody} == {"sent"}
     assert api("GET", f"{where}/messages?state=failed").json()["data"] == []
+    assert api("GET", f"{where}/messages?state=gone").status_code == 400
     DeliveryEvent.objects.create(id=1, mailout_id=mailout.pk, n=1, type=EventType.DELIVERED, at=timezone.now())
     assert api("GET", f"{where}/messages/1").json()["events"][0]["type"] == "delivered"
     # The dry run and this; tests are in nobody's history.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
-from celery import signals
+from celery.signals import task_prerun
 from django.test import Client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pytest_django import Settings
@@ -56,11 +56,11 @@ def test_one_trace_goes_from_a_request_through_its_task_to_the_providers_call(co
     def send(task_id: str, task: Any, **_more: Any) -> None:
         seen["parent"] = tracing.outgoing()
 
-    signals.task_prerun.connect(send)
+    task_prerun.connect(send)
     try:
         add.apply(args=(1, 2), headers=headers)
     finally:
-        signals.task_prerun.disconnect(send)
+        task_prerun.disconnect(send)
     tracing.record_call(seen["parent"], "send ses", 0.25, {"mailout": 7})
 
     tracing.stop()

@@ -15,7 +15,7 @@ from tests.factories import AccountFactory
 @pytest.mark.django_db
 def test_check_account_tells_each_point_and_the_step_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delivery.management.commands.check_account.check_account", lambda *, account: account)
-    AccountFactory(
+    AccountFactory.create(
         is_local=False,
         checked_at=timezone.now(),
         max_24_hour_send=1000,

@@ -104,7 +104,14 @@ def _sendgrid(token: str, provider_id: str, address: str, url: str) -> Report:
 
 
 def _brevo(token: str, provider_id: str, address: str, url: str) -> Report:
-    event = {"event": "hard_bounce", "email": address, "id": 1, "date": "2026-11-25", "ts_event": SECONDS, "ts_epoch": SECONDS * 1000}
+    event = {
+        "event": "hard_bounce",
+        "email": address,
+        "id": 1,
+        "date": "2026-11-25",
+        "ts_event": SECONDS,
+        "ts_epoch": SECONDS * 1000,
+    }
     custom = {"X-Mailin-custom": json.dumps({"m": token})} if token else {}
     return Report(_json(event | {"message-id": provider_id, "reason": "550 5.1.1"} | custom), _basic())
 

@@ -36,6 +36,13 @@ def test_a_variable_in_a_conditional_comment_is_filled_in_and_escaped() -> None:
     assert html == "<!--[if mso]><td>--&gt;&amp;&lt;b&gt;</td><![endif]-->"
 
 
+@pytest.mark.parametrize(
+    "html", ["<body><!--[if {{ plan }}]>a<![endif]--><p>x</p></body>", "<!doctype {{ first_name }}><body>x</body>"]
+)
+def test_a_variable_in_a_declaration_is_refused(html: str) -> None:
+    assert [finding.code for finding in blocked(html)] == ["tag_slot"]
+
+
 def test_the_doctype_stays_as_written() -> None:
     doctype = (
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd">'

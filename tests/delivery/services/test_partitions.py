@@ -123,6 +123,23 @@ def test_a_maker_gives_way_to_a_reader_who_has_the_default_and_wants_the_parent(
     assert sorted(made) == [f"{parent}_2141_11" for parent in sorted(PARENTS)]
 
 
+def test_another_failure_of_the_database_is_told_at_once(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def fail(name: str, *_args: object, **_options: object) -> list[str]:
+        tried.append(name)
+        raise OperationalError("no space left on device")
+
+    monkeypatch.setattr(partitions, "_make", fail)
+
+    with pytest.raises(OperationalError, match="no space"):
+        ensure_partitions(at=FAR, months_ahead=0)
+
+    assert len(tried) == 1
+
+
 def test_a_maker_who_never_gets_its_locks_says_so(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "LOCK_MILLISECONDS", 20)
     monkeypatch.setattr(partitions, "LOCK_ATTEMPTS", 2)
