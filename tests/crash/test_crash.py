@@ -43,6 +43,23 @@ def test_a_seed_attacks_at_the_same_moments_with_the_same_choices() -> None:
     assert make_plan(23) != make_plan(24)
 
 
+def test_times_are_divided_once_whatever_was_imported_before() -> None:
+    """In a process of its own: what is imported here already, and divided there, would stay so for all other tests."""
+    program = (
+        "import django; django.setup()\n"
+        "from tests.crash.apps import SCALED, shorten\n"
+        "import sys\n"
+        "[sys.modules.pop(name, None) for name in SCALED]\n"
+        "shorten(7.5)\n"
+        "from delivery.engine import arming, claiming, settling\n"
+        "print(claiming.LEASE_SECONDS, arming.LEASE_SECONDS, settling.LEASE_SECONDS)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert said.stdout.split() == ["4.0", "4.0", "4.0"]
+
+
 def test_every_attack_comes_up() -> None:
     kinds = {strike.kind for seed in range(300) for strike in make_plan(seed).strikes}
 
