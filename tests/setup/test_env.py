@@ -1,9 +1,14 @@
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from amazonsender.core.env import Env, SettingError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_values_are_read_by_their_kind() -> None:
@@ -116,3 +121,20 @@ def test_declarations_are_kept_in_order_with_section_and_default() -> None:
         ("B", "Services", "x", True, False),
         ("A", "Services", 1, False, False),
     ]
+
+
+def test_a_missing_setting_is_said_in_one_sentence() -> None:
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "amazonsender.settings.production"}
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=environment | {"AMAZONSENDER_IGNORE_DOTENV": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("SECRET_KEY is not set. Set it, or SECRET_KEY_FILE: ")
+    assert len(ended.stderr.splitlines()) == 1
