@@ -85,6 +85,21 @@ def test_an_error_of_the_template_around_markdown_is_placed_in_the_template(
     assert places == [((0, 0), (1, 28)), ((0, 0), (3, 4))]
 
 
+def test_broken_liquid_of_the_template_is_not_looked_for_in_sound_markdown(
+    campaign: Campaign, template: Template
+) -> None:
+    html = "<!doctype html><html><body>\n{{ content }}\n<p>{% if first_name %}</p></body></html>"
+    version = template.versions.get()
+    TemplateVersion.objects.filter(pk=version.pk).update(html=html)
+    campaign.template, campaign.format, campaign.body = template, ContentFormat.MARKDOWN, "# One {{ first_name }}"
+
+    check = check_content(campaign)
+
+    (finding,) = [finding for finding in check.findings if finding.code == "syntax"]
+    assert check.composition.author_place(finding) == (0, 0)
+    assert check.composition.template_place(finding) == (3, 4)
+
+
 def test_a_finding_on_the_line_that_author_and_template_share_counts_columns_from_the_author(
     campaign: Campaign, acme: Organization
 ) -> None:
