@@ -22,11 +22,13 @@ from campaigns.api.serializers import (
     show_campaign,
 )
 from campaigns.models import Campaign, CampaignState
+from campaigns.selectors.content import Composition
 from campaigns.selectors.states import in_state
 from campaigns.services.compose import create_campaign, save_campaign, snapshot
 from campaigns.services.field_values import Changes
 from campaigns.services.reviewing import review_campaign
 from delivery.api.mailouts import show_mailout_detail
+from delivery.compiling import Finding
 from organizations.access import access
 from organizations.api.views import ApiView, idempotent
 from organizations.models import Organization
@@ -139,12 +141,19 @@ class ReviewView(ApiView):
                 "candidates": review.count.candidates,
                 "people": review.count.eligible,
                 "excluded": {reason.name.lower(): people for reason, people in review.count.by_reason.items()},
-                "findings": [
-                    {
-                        "code": one.code, "is_blocking": one.blocking, "message": one.message, "part": one.part,
-                        "line": one.line, "column": one.column,
-                    }
-                    for one in review.content.findings
-                ],
+                "findings": [_finding(review.content.composition, one) for one in review.content.findings],
             }
-        )  # fmt: skip
+        )
+
+
+def _finding(composition: Composition, finding: Finding) -> dict[str, Any]:
+    """A finding at its place in what the author wrote; 0 where it is the template's or has none."""
+    line, column = composition.author_place(finding)
+    return {
+        "code": finding.code,
+        "is_blocking": finding.blocking,
+        "message": finding.message,
+        "part": finding.part,
+        "line": line,
+        "column": column,
+    }

@@ -126,7 +126,7 @@ class FindingSerializer(serializers.Serializer[Any]):
     is_blocking = serializers.BooleanField()
     message = serializers.CharField()
     part = serializers.CharField()
-    line = serializers.IntegerField()
+    line = serializers.IntegerField(help_text="In what the author wrote, from 1; 0 when it is elsewhere.")
     column = serializers.IntegerField()
 
 

@@ -93,7 +93,9 @@ def test_what_is_not_ready_is_refused_with_every_reason(api: Program) -> None:
 
     assert refused.status_code == 409
     assert len(refused.json()["reasons"]) >= 3
-    broken = api("POST", "campaigns", {"name": "June", "body": "{{ first_name", "subject": "Hi"}).json()["id"]
+    broken = api("POST", "campaigns", {"name": "June", "body": "<p>\n{{ first_name", "subject": "Hi"}).json()["id"]
+    finding = next(one for one in api("GET", f"campaigns/{broken}/review").json()["findings"] if one["is_blocking"])
+    assert (finding["part"], finding["line"]) == ("html", 2)
     for act in ("test", "dry-run"):
         answer = api("POST", f"campaigns/{broken}/{act}", {} if act == "test" else None)
         assert answer.status_code in (400, 409), act
