@@ -237,7 +237,9 @@ def _choose_ports(home: Home, held: ExitStack) -> None:
     else:
         taken = home.hold_port("web", host=host, preferred=WEB_PORT)
     held.enter_context(taken)
-    held.enter_context(home.hold_port("localses", host=host, preferred=LOCALSES_PORT))
+    other = os.environ.get("LOCALSES_PORT", "")
+    preferred = int(other) if other.isdecimal() and 0 < int(other) < 65_000 else LOCALSES_PORT
+    held.enter_context(home.hold_port("localses", host=host, preferred=preferred))
     now = home.remembered("web_port")
     if before and now != before:
         say(f"The port is now {now}, no longer {before}: links in mail sent until now lead nowhere.")

@@ -8,9 +8,9 @@ Grants are of a twentieth of a second, without a burst: twenty of them start wit
 if some come a tenth of a second late. So that they don't, a grant starts a moment after it is given, its calls are armed
 meanwhile and leave at the start.
 
-A campaign keeps the next tenth of a second booked, and a transactional message would wait for it. So a hundredth of the
+A campaign keeps the next tenth of a second booked, and a transactional message would wait for it. So half a hundredth of the
 rate may start at once, ahead of what is booked (`letter_tat` paces it alike): with what of the second before still
-counts, two hundredths at most come on top within any second, and everybody after them starts so much later.
+counts, a hundredth at most comes on top within any second, and everybody after them starts so much later.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROBE_FIRST_SECONDS = 2.0
 PROBE_LONGEST_SECONDS = 300.0
 OUTAGE_STREAK = 3  # ambiguous calls in a row
 PARTIAL_PROBES = 10  # where every fourth call gets no answer, ten answers in a row are luck once in eighteen times
-LETTERS_SHARE = 0.01  # of the rate: what transactional mail may start ahead of what others have booked
+LETTERS_SHARE = 0.005  # of the rate: what transactional mail may start ahead of what others have booked
 HORIZONS = {Lane.TRANSACTIONAL: 5.0, Lane.AUTOMATION: 0.5, Lane.CAMPAIGN: 0.1}
 
 

@@ -45,6 +45,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-test-"))
     folder.chmod(0o755)
     monkeypatch.setenv("DEMO_DATA_DIR", str(folder / "data"))
+    monkeypatch.setenv("LOCALSES_PORT", str(free_port()))  # others start demos at the same moment
     yield find_home(folder / "data")
     shutil.rmtree(folder)
 

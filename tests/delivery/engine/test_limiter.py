@@ -191,7 +191,7 @@ def test_a_horizon_lets_the_transactional_lane_in_where_a_campaign_has_to_wait(
     assert not grant.is_void
 
 
-def test_a_hundredth_of_the_rate_starts_ahead_of_what_is_booked_if_it_is_transactional(
+def test_half_a_hundredth_of_the_rate_starts_ahead_of_what_is_booked_if_it_is_transactional(
     account: SendingAccount, raw: Connection
 ) -> None:
     booked = timezone.now() + timedelta(seconds=2)
