@@ -21,7 +21,7 @@ from django.db import connection
 
 from delivery.models import Inbox, InboxDead, InboxSeen, SendingAccount
 from organizations.models import Organization
-from tests.benchmarks.harness import start_web
+from tests.benchmarks.harness import kill, start_web
 from tests.delivery.events.notifications import event
 from tests.webhooks.signer import Signer
 
@@ -55,7 +55,8 @@ class Web:
         self.process, self.port = start_web(self._env)
 
     def kill(self) -> None:
-        self.process.kill()
+        """With its worker, which is what answers and would go on alone."""
+        kill([self.process])
         self.process.wait()
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
