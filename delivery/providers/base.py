@@ -144,6 +144,17 @@ class AccountStatus:
     sent_last_24_hours: float
 
 
+# What can be said of an account whose service answers and tells nothing else.
+REACHABLE = AccountStatus(
+    sending_enabled=True,
+    production_access=True,
+    enforcement_status="",
+    max_24_hour_send=-1,
+    max_send_rate=-1,
+    sent_last_24_hours=0,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class IdentityStatus:
     """A sender address or domain at the provider."""

@@ -13,28 +13,30 @@ from typing import Any, Final
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from delivery.providers.base import ACCEPTED, EntryResult, Outcome, Signal
-from delivery.providers.verdicts import Verdict, entry_result
+from delivery.providers.base import ACCEPTED, EntryResult, Outcome
+from delivery.providers.verdicts import (
+    ACCOUNT_PAUSED,
+    ACCOUNT_SUSPENDED,
+    BAD_CALL,
+    BAD_REQUEST,
+    CONFLICT,
+    CREDENTIALS,
+    FAILED,
+    LOST,
+    MALFORMED,
+    QUOTA_EXCEEDED,
+    SENDER_NOT_VERIFIED,
+    SERVER_ERROR,
+    SETTINGS,
+    THROTTLED,
+    UNKNOWN_STATUS,
+    UNREACHABLE,
+    Verdict,
+    entry_result,
+)
 
-THROTTLED: Final = Verdict(Outcome.RETRY, Signal.THROTTLED, "throttled")
-QUOTA_EXCEEDED: Final = Verdict(Outcome.RETRY, Signal.QUOTA_EXCEEDED, "quota_exceeded")
-PAUSED: Final = Verdict(Outcome.RETRY, Signal.ACCOUNT_PAUSED, "sending_paused")
-SUSPENDED: Final = Verdict(Outcome.RETRY, Signal.ACCOUNT_SUSPENDED, "account_suspended")
-SENDER_REFUSED: Final = Verdict(Outcome.RETRY, Signal.SENDER_NOT_VERIFIED, "sender_not_verified")
-CREDENTIALS: Final = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "credentials")
-SETTINGS: Final = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "settings")
-UNREACHABLE: Final = Verdict(Outcome.RETRY, Signal.UNREACHABLE, "unreachable")
-CONFLICT: Final = Verdict(Outcome.RETRY, None, "conflict")
-# The whole call is refused because of somebody in it: nothing left, and everybody deserves a call of their own.
-BAD_CALL: Final = Verdict(Outcome.RETRY, None, "bad_request")
-BAD_REQUEST: Final = Verdict(Outcome.REJECTED, None, "bad_request")
-FAILED: Final = Verdict(Outcome.RETRY, None, "failed")
 REJECTED: Final = Verdict(Outcome.REJECTED, None, "rejected")
 INVALID: Final = Verdict(Outcome.REJECTED, None, "invalid")
-LOST: Final = Verdict(Outcome.AMBIGUOUS, None, "answer_lost")
-SERVER_ERROR: Final = Verdict(Outcome.AMBIGUOUS, None, "server_error")
-MALFORMED: Final = Verdict(Outcome.AMBIGUOUS, None, "malformed_answer")
-UNKNOWN: Final = Verdict(Outcome.AMBIGUOUS, None, "unknown_status")
 
 # anymail.message.ANYMAIL_STATUSES without those of acceptance.
 STATUSES: Final = {"invalid": INVALID, "rejected": REJECTED, "failed": FAILED}
@@ -42,7 +44,7 @@ TAKEN: Final = ("sent", "queued")
 
 HTTP_STATUSES: Final[dict[int, Verdict]] = {
     401: CREDENTIALS,
-    402: PAUSED,
+    402: ACCOUNT_PAUSED,
     403: CREDENTIALS,
     404: SETTINGS,
     405: SETTINGS,
@@ -58,9 +60,9 @@ MEANINGS_OF_TEXT: Final = (
     ),
     (
         re.compile(r"not (been )?verified|sender signature|not a verified|domain .{0,60}not found|unverified", re.I),
-        SENDER_REFUSED,
+        SENDER_NOT_VERIFIED,
     ),
-    (re.compile(r"account.{0,60}(suspended|disabled|deactivated|blocked)", re.I), SUSPENDED),
+    (re.compile(r"account.{0,60}(suspended|disabled|deactivated|blocked)", re.I), ACCOUNT_SUSPENDED),
     (re.compile(r"too many requests|rate.?limit", re.I), THROTTLED),
 )
 # Postmark answers a batch with one result a message; anymail gives up at the first that it does not know.
@@ -68,10 +70,10 @@ MEANINGS_OF_TEXT: Final = (
 POSTMARK_CODES: Final[dict[int, Verdict]] = {
     300: INVALID,
     406: REJECTED,  # inactive recipient
-    400: SENDER_REFUSED,
-    401: SENDER_REFUSED,
-    412: PAUSED,
-    405: PAUSED,
+    400: SENDER_NOT_VERIFIED,
+    401: SENDER_NOT_VERIFIED,
+    412: ACCOUNT_PAUSED,
+    405: ACCOUNT_PAUSED,
     429: THROTTLED,
 }
 
@@ -93,7 +95,7 @@ def of_recipients(
         if found is not None and (status in TAKEN or (status == "unknown" and is_unknown_accepted)):
             results.append((EntryResult(ACCEPTED, str(found.message_id or fallback_id), ""), None))
         else:
-            verdict = STATUSES.get(status or "", UNKNOWN)
+            verdict = STATUSES.get(status or "", UNKNOWN_STATUS)
             if verdict is FAILED and is_taken_in_part:
                 verdict = REJECTED
             results.append((entry_result(verdict, ""), verdict))
@@ -111,7 +113,7 @@ def of_postmark(document: Any, count: int) -> list[tuple[EntryResult, Verdict | 
         if code == 0 and item.get("MessageID"):
             results.append((EntryResult(ACCEPTED, str(item["MessageID"]), ""), None))
             continue
-        verdict = POSTMARK_CODES.get(code, UNKNOWN if code <= 0 else BAD_REQUEST)
+        verdict = POSTMARK_CODES.get(code, UNKNOWN_STATUS if code <= 0 else BAD_REQUEST)
         results.append((entry_result(verdict, text), verdict))
     return results
 

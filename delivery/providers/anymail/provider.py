@@ -14,11 +14,13 @@ from typing import Any, ClassVar, Final
 import requests
 from anymail.exceptions import AnymailError, AnymailInvalidAddress, AnymailSerializationError
 
+from delivery.providers import verdicts
 from delivery.providers.anymail import outcomes
 from delivery.providers.anymail.backends import make_backend, make_message
 from delivery.providers.anymail.batches import Batch, PreparedEmail, make_batches, prepare_email
 from delivery.providers.anymail.services import SERVICES
 from delivery.providers.base import (
+    REACHABLE,
     AccountStatus,
     CallResult,
     Entry,
@@ -125,18 +127,11 @@ class AnymailProvider:
             backend.session.get(backend.api_url, timeout=STATUS_SECONDS, allow_redirects=False)
         except requests.RequestException as error:
             verdict = outcomes.of_error(error)
-            kind = PermanentError if verdict is outcomes.SETTINGS else TransientError
+            kind = PermanentError if verdict is verdicts.SETTINGS else TransientError
             raise kind(describe(verdict, str(error))) from error
         finally:
             self._idle.append(backend)
-        return AccountStatus(
-            sending_enabled=True,
-            production_access=True,
-            enforcement_status="",
-            max_24_hour_send=-1,
-            max_send_rate=-1,
-            sent_last_24_hours=0,
-        )
+        return REACHABLE
 
     def identity_status(self, identity: str) -> IdentityStatus:
         """Services refuse senders when they are used; anymail asks none of them before."""
@@ -153,16 +148,16 @@ class AnymailProvider:
         try:
             backend.send_messages([message])
         except (AnymailInvalidAddress, AnymailSerializationError) as error:
-            return _all(batch, outcomes.BAD_CALL if len(batch.places) > 1 else outcomes.BAD_REQUEST, str(error))
+            return _all(batch, verdicts.BAD_CALL if len(batch.places) > 1 else verdicts.BAD_REQUEST, str(error))
         except AnymailError as error:
             return self._judge_error(batch, message, error)
         except PermanentError as error:
-            return _all(batch, outcomes.SETTINGS, str(error))
+            return _all(batch, verdicts.SETTINGS, str(error))
         finally:
             self._idle.append(backend)
         if self._is_postmark:
             judged = outcomes.of_postmark(message.as_document, len(batch.places))
-            return judged or _all(batch, outcomes.MALFORMED, "")
+            return judged or _all(batch, verdicts.MALFORMED, "")
         return outcomes.of_recipients(
             message.anymail_status.recipients,
             batch.addresses,
@@ -178,7 +173,7 @@ class AnymailProvider:
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)
         if status is None:  # refused here, before anything was sent: a feature that the service lacks
-            return _all(batch, outcomes.SETTINGS, str(error))
+            return _all(batch, verdicts.SETTINGS, str(error))
         if self._is_postmark:
             judged = outcomes.of_postmark(getattr(message, "as_document", None), len(batch.places))
             if judged is not None:

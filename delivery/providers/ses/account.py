@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
+from delivery.providers import verdicts
 from delivery.providers.base import (
     AccountStatus,
     AmbiguousError,
@@ -69,7 +70,7 @@ def error_for(http_status: int, error_type: str, text: str) -> ProviderError:
     text = f"{error_type or f'HTTP {http_status}'}: {text}" if text else error_type or f"HTTP {http_status}"
     if verdict.outcome is Outcome.AMBIGUOUS:
         return AmbiguousError(text)
-    if verdict in (mapping.THROTTLED, mapping.CONFLICT):
+    if verdict in (verdicts.THROTTLED, verdicts.CONFLICT):
         return TransientError(text)
     if http_status == HTTPStatus.NOT_FOUND and error_type.startswith("NotFound"):
         return NotFoundError(text)

@@ -10,34 +10,30 @@ from __future__ import annotations
 import re
 
 from delivery.providers.base import Outcome, Signal
-from delivery.providers.verdicts import Verdict as Verdict
-from delivery.providers.verdicts import describe as describe
-from delivery.providers.verdicts import entry_result as entry_result
-from delivery.providers.verdicts import heaviest as heaviest
+from delivery.providers.verdicts import (
+    ACCOUNT_PAUSED,
+    ACCOUNT_SUSPENDED,
+    BAD_CALL,
+    BAD_REQUEST,
+    CONFLICT,
+    CREDENTIALS,
+    FAILED,
+    MALFORMED,
+    QUOTA_EXCEEDED,
+    SENDER_NOT_VERIFIED,
+    SERVER_ERROR,
+    THROTTLED,
+    UNKNOWN_STATUS,
+    Verdict,
+)
 
-THROTTLED = Verdict(Outcome.RETRY, Signal.THROTTLED, "throttled")
-QUOTA_EXCEEDED = Verdict(Outcome.RETRY, Signal.QUOTA_EXCEEDED, "quota_exceeded")
-ACCOUNT_PAUSED = Verdict(Outcome.RETRY, Signal.ACCOUNT_PAUSED, "sending_paused")
-ACCOUNT_SUSPENDED = Verdict(Outcome.RETRY, Signal.ACCOUNT_SUSPENDED, "account_suspended")
-SENDER_NOT_VERIFIED = Verdict(Outcome.RETRY, Signal.SENDER_NOT_VERIFIED, "sender_not_verified")
 RECIPIENT_NOT_VERIFIED = Verdict(Outcome.REJECTED, None, "recipient_not_verified")
 NOT_FOUND = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "not_found")
-CREDENTIALS = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "credentials")
 CLOCK = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "clock")
 ENDPOINT = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "endpoint")
-UNREACHABLE = Verdict(Outcome.RETRY, Signal.UNREACHABLE, "unreachable")
 MESSAGE_REJECTED = Verdict(Outcome.REJECTED, None, "message_rejected")
 INVALID_PARAMETER = Verdict(Outcome.REJECTED, None, "invalid_parameter")
-BAD_REQUEST = Verdict(Outcome.REJECTED, None, "bad_request")
-# SES refuses the whole bulk call because of one entry: nothing left, and every entry deserves a call of its own.
-BAD_BULK_REQUEST = Verdict(Outcome.RETRY, None, "bad_request")
 TRANSIENT = Verdict(Outcome.RETRY, None, "transient_failure")
-FAILED = Verdict(Outcome.RETRY, None, "failed")
-CONFLICT = Verdict(Outcome.RETRY, None, "conflict")
-LOST = Verdict(Outcome.AMBIGUOUS, None, "answer_lost")
-SERVER_ERROR = Verdict(Outcome.AMBIGUOUS, None, "server_error")
-MALFORMED = Verdict(Outcome.AMBIGUOUS, None, "malformed_answer")
-UNKNOWN_STATUS = Verdict(Outcome.AMBIGUOUS, None, "unknown_status")
 
 # BulkEmailEntryResult.Status. The enumeration of the API comes first; the guide and the first version of the API
 # spell some of them differently, and what the service really sends was seen in both spellings.
@@ -161,7 +157,7 @@ def judge_refusal(http_status: int, error_type: str, text: str, *, entries: int,
         return verdict
     verdict = _meaning_of_text(text, sender) or verdict
     if verdict.outcome is Outcome.REJECTED and entries > 1:
-        return BAD_BULK_REQUEST
+        return BAD_CALL
     return verdict
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
+from delivery.providers import verdicts
 from delivery.providers.base import (
     ACCEPTED,
     AccountStatus,
@@ -143,13 +144,13 @@ class SesProvider(SesAdministration):
 
     def _send(self, call: SesCall) -> tuple[Sequence[EntryResult], Signal | None, str]:
         if call.problem:
-            return _all_alike(call, mapping.CREDENTIALS, call.problem)
+            return _all_alike(call, verdicts.CREDENTIALS, call.problem)
         try:
             answer = self._pool.exchange(call.request)
         except NotHandedOverError as error:
-            return _all_alike(call, mapping.UNREACHABLE, str(error))
+            return _all_alike(call, verdicts.UNREACHABLE, str(error))
         except AnswerLostError as error:
-            return _all_alike(call, mapping.LOST, str(error))
+            return _all_alike(call, verdicts.LOST, str(error))
         if answer.status != HTTPStatus.OK:
             error_type, text = account.error_of(answer)
             verdict = mapping.judge_refusal(answer.status, error_type, text, entries=call.entries, sender=call.sender)
@@ -179,8 +180,8 @@ class SesProvider(SesAdministration):
         ).encode("ascii")
 
 
-def _all_alike(call: SesCall, verdict: mapping.Verdict, text: str) -> tuple[Sequence[EntryResult], Signal | None, str]:
-    result = mapping.entry_result(verdict, text)
+def _all_alike(call: SesCall, verdict: verdicts.Verdict, text: str) -> tuple[Sequence[EntryResult], Signal | None, str]:
+    result = verdicts.entry_result(verdict, text)
     return [result] * call.entries, verdict.signal, result.error
 
 
@@ -188,7 +189,7 @@ def _read_single(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], 
     document = account.parse_object(answer.body)
     message_id = document.get("MessageId") if document else None
     if not (message_id and isinstance(message_id, str)):
-        return _all_alike(call, mapping.MALFORMED, "an answer without a message id")
+        return _all_alike(call, verdicts.MALFORMED, "an answer without a message id")
     return [EntryResult(ACCEPTED, message_id, "")], None, ""
 
 
@@ -197,7 +198,7 @@ def _read_bulk(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], Si
     rows = document.get("BulkEmailEntryResults") if document else None
     if not isinstance(rows, list) or len(rows) != call.entries:
         found = len(rows) if isinstance(rows, list) else "no"
-        return _all_alike(call, mapping.MALFORMED, f"{found} results for {call.entries} entries")
+        return _all_alike(call, verdicts.MALFORMED, f"{found} results for {call.entries} entries")
     results: list[EntryResult] = []
     troubles: dict[Signal, str] = {}
     for row in rows:
@@ -208,13 +209,13 @@ def _read_bulk(call: SesCall, answer: Answer) -> tuple[Sequence[EntryResult], Si
             text = row.get("Error") or ""
             verdict = mapping.judge_status(row["Status"], text, call.sender)
         except (KeyError, TypeError, AttributeError):
-            results.append(mapping.entry_result(mapping.MALFORMED, "a result without status or message id"))
+            results.append(verdicts.entry_result(verdicts.MALFORMED, "a result without status or message id"))
             continue
-        if verdict is mapping.UNKNOWN_STATUS:
+        if verdict is verdicts.UNKNOWN_STATUS:
             text = f"{row['Status']} {text}"
-        result = mapping.entry_result(verdict, text)
+        result = verdicts.entry_result(verdict, text)
         results.append(result)
         if verdict.signal is not None:
             troubles.setdefault(verdict.signal, result.error)
-    signal = mapping.heaviest(troubles)
+    signal = verdicts.heaviest(troubles)
     return results, signal, troubles[signal] if signal else ""

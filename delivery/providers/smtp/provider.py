@@ -13,8 +13,10 @@ from email.utils import formatdate
 from functools import partial
 from typing import ClassVar, Final, NamedTuple
 
+from delivery.providers import verdicts
 from delivery.providers.base import (
     ACCEPTED,
+    REACHABLE,
     AccountStatus,
     CallResult,
     Entry,
@@ -176,14 +178,7 @@ class SmtpProvider:
             text = describe(error.verdict, str(error))
             raise (PermanentError if error.verdict.signal is Signal.MISCONFIGURED else TransientError)(text) from error
         self._pool.give_back(session)
-        return AccountStatus(
-            sending_enabled=True,
-            production_access=True,
-            enforcement_status="",
-            max_24_hour_send=-1,
-            max_send_rate=-1,
-            sent_last_24_hours=0,
-        )
+        return REACHABLE
 
     def identity_status(self, identity: str) -> IdentityStatus:
         """A mail server refuses senders when they are used, and can't be asked before."""
@@ -223,11 +218,11 @@ class _Handover:
         except OpeningFailedError as error:
             return self._refuse(error.verdict, str(error), stops=True)
         except NotHandedOverError as error:
-            return self._refuse(replies.UNREACHABLE, str(error), stops=True)
+            return self._refuse(verdicts.UNREACHABLE, str(error), stops=True)
         except AnswerLostError as error:
             self._drop()
             self._stop = replies.NOT_TRIED, "the connection was lost before"
-            return entry_result(replies.LOST, str(error))
+            return entry_result(verdicts.LOST, str(error))
         verdict = replies.judge(reply)
         if verdict.outcome is Outcome.ACCEPTED:
             return EntryResult(ACCEPTED, _queue_id(reply.text) or mail.message_id, "")

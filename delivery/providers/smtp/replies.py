@@ -11,24 +11,16 @@ import re
 from typing import Final, NamedTuple
 
 from delivery.providers.base import Outcome, Signal
-from delivery.providers.verdicts import Verdict
+from delivery.providers.verdicts import ACCOUNT_SUSPENDED, CREDENTIALS, MALFORMED, QUOTA_EXCEEDED, THROTTLED, Verdict
 
 MAIL, RCPT, DATA, END = "MAIL", "RCPT", "DATA", "END"  # the step that was answered
 
 ACCEPTED: Final = Verdict(Outcome.ACCEPTED, None, "")
-THROTTLED: Final = Verdict(Outcome.RETRY, Signal.THROTTLED, "throttled")
-QUOTA_EXCEEDED: Final = Verdict(Outcome.RETRY, Signal.QUOTA_EXCEEDED, "quota_exceeded")
 SENDER_REFUSED: Final = Verdict(Outcome.RETRY, Signal.SENDER_NOT_VERIFIED, "sender_refused")
-CREDENTIALS: Final = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "credentials")
-SETTINGS: Final = Verdict(Outcome.RETRY, Signal.MISCONFIGURED, "settings")
-SUSPENDED: Final = Verdict(Outcome.RETRY, Signal.ACCOUNT_SUSPENDED, "account_suspended")
-UNREACHABLE: Final = Verdict(Outcome.RETRY, Signal.UNREACHABLE, "unreachable")
 NOT_TRIED: Final = Verdict(Outcome.RETRY, None, "not_tried")
 TRANSIENT: Final = Verdict(Outcome.RETRY, None, "refused_for_now")
 REJECTED: Final = Verdict(Outcome.REJECTED, None, "refused")
 TOO_LARGE: Final = Verdict(Outcome.REJECTED, None, "message_too_large")
-LOST: Final = Verdict(Outcome.AMBIGUOUS, None, "answer_lost")
-MALFORMED: Final = Verdict(Outcome.AMBIGUOUS, None, "malformed_answer")
 
 
 class Reply(NamedTuple):
@@ -64,7 +56,7 @@ def judge(reply: Reply) -> Verdict:
     if code in _CREDENTIAL_CODES:
         return CREDENTIALS
     if _SUSPENDED.search(text):
-        return SUSPENDED
+        return ACCOUNT_SUSPENDED
     if reply.step != RCPT or code < 500:  # what is said of one recipient is no word about us
         if status == "4.5" or _QUOTA.search(text):
             return QUOTA_EXCEEDED

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from delivery.providers.smtp.replies import CREDENTIALS, MAIL, SETTINGS, THROTTLED, UNREACHABLE, Reply, judge
-from delivery.providers.verdicts import Verdict
+from delivery.providers.smtp.replies import MAIL, Reply, judge
+from delivery.providers.verdicts import CREDENTIALS, SETTINGS, THROTTLED, UNREACHABLE, Verdict
 
 
 class Backend(Protocol):

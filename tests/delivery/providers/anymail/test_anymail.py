@@ -11,6 +11,7 @@ import pytest
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from delivery.providers import verdicts
 from delivery.providers.anymail import AnymailProvider, outcomes
 from delivery.providers.anymail.services import SERVICES, Bodies
 from delivery.providers.base import CallResult, Entry, Outcome, PermanentError, Signal
@@ -258,18 +259,18 @@ def test_connections_do_not_cross_a_fork(make: Make, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("status", "text", "verdict"),
     [
-        (500, "", outcomes.SERVER_ERROR),
-        (408, "rate limit", outcomes.SERVER_ERROR),
-        (200, "?", outcomes.MALFORMED),
-        (302, "", outcomes.SETTINGS),
-        (401, "", outcomes.CREDENTIALS),
-        (402, "", outcomes.PAUSED),
-        (403, "The domain acme.test is not verified", outcomes.SENDER_REFUSED),
-        (403, "Your account has been disabled", outcomes.SUSPENDED),
-        (404, "", outcomes.SETTINGS),
-        (409, "", outcomes.CONFLICT),
-        (420, "Rate limit reached", outcomes.THROTTLED),
-        (422, "", outcomes.BAD_CALL),
+        (500, "", verdicts.SERVER_ERROR),
+        (408, "rate limit", verdicts.SERVER_ERROR),
+        (200, "?", verdicts.MALFORMED),
+        (302, "", verdicts.SETTINGS),
+        (401, "", verdicts.CREDENTIALS),
+        (402, "", verdicts.ACCOUNT_PAUSED),
+        (403, "The domain acme.test is not verified", verdicts.SENDER_NOT_VERIFIED),
+        (403, "Your account has been disabled", verdicts.ACCOUNT_SUSPENDED),
+        (404, "", verdicts.SETTINGS),
+        (409, "", verdicts.CONFLICT),
+        (420, "Rate limit reached", verdicts.THROTTLED),
+        (422, "", verdicts.BAD_CALL),
     ],
 )
 def test_answers_mean_what_they_say(status: int, text: str, verdict: object) -> None:
@@ -279,14 +280,14 @@ def test_answers_mean_what_they_say(status: int, text: str, verdict: object) -> 
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        (requests.TooManyRedirects(), outcomes.SETTINGS),
-        (requests.exceptions.InvalidURL(), outcomes.SETTINGS),
-        (requests.exceptions.InvalidSchema(), outcomes.SETTINGS),
-        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), outcomes.SETTINGS),
-        (requests.exceptions.SSLError("bad record"), outcomes.LOST),
-        (requests.ConnectTimeout(), outcomes.UNREACHABLE),
-        (requests.ReadTimeout(), outcomes.LOST),
-        (requests.ConnectionError(urllib3_errors.ProtocolError("aborted")), outcomes.LOST),
+        (requests.TooManyRedirects(), verdicts.SETTINGS),
+        (requests.exceptions.InvalidURL(), verdicts.SETTINGS),
+        (requests.exceptions.InvalidSchema(), verdicts.SETTINGS),
+        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), verdicts.SETTINGS),
+        (requests.exceptions.SSLError("bad record"), verdicts.LOST),
+        (requests.ConnectTimeout(), verdicts.UNREACHABLE),
+        (requests.ReadTimeout(), verdicts.LOST),
+        (requests.ConnectionError(urllib3_errors.ProtocolError("aborted")), verdicts.LOST),
     ],
 )
 def test_broken_connections_mean_what_is_certain(error: Exception, verdict: object) -> None:
@@ -297,7 +298,7 @@ def test_a_circle_of_causes_ends() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
 
-    assert outcomes.of_error(first) is outcomes.LOST
+    assert outcomes.of_error(first) is verdicts.LOST
 
 
 @pytest.mark.parametrize("wrong", ["people", "value"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from delivery.providers.base import (
+    REACHABLE,
     AccountStatus,
     CallResult,
     Entry,
@@ -80,7 +81,7 @@ class PigeonProvider:
     def account_status(self) -> AccountStatus:
         if self._whistle != "tweet":
             raise PermanentError("they do not listen to this whistle")
-        return AccountStatus(True, True, "", -1, -1, 0)
+        return REACHABLE
 
     def identity_status(self, identity: str) -> IdentityStatus:
         return IdentityStatus(identity, verified=True, dkim_status="", mail_from_domain="")

@@ -163,7 +163,7 @@ def test_without_a_known_sender_nobody_else_is_blamed() -> None:
 
     verdict = mapping.judge_refusal(400, "MessageRejected", text, entries=1, sender="")
 
-    assert verdict is mapping.SENDER_NOT_VERIFIED
+    assert verdict is verdicts.SENDER_NOT_VERIFIED
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_an_error_type_is_found_in_header_and_body(header: str, body_type: str, 
 
 
 def test_an_error_is_one_short_line() -> None:
-    assert mapping.describe(mapping.THROTTLED, "a\n  b\t c ") == "throttled: a b c"
-    assert mapping.describe(mapping.THROTTLED, " ") == "throttled"
-    assert mapping.describe(mapping.THROTTLED, "x" * 1000) == "throttled: " + "x" * 300
+    assert verdicts.describe(verdicts.THROTTLED, "a\n  b\t c ") == "throttled: a b c"
+    assert verdicts.describe(verdicts.THROTTLED, " ") == "throttled"
+    assert verdicts.describe(verdicts.THROTTLED, "x" * 1000) == "throttled: " + "x" * 300
 
 
 def test_the_signal_that_needs_a_person_most_is_heard_first() -> None:

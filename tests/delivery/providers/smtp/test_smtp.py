@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from delivery.providers import verdicts
 from delivery.providers.base import CallResult, Outcome, PermanentError, Signal, TransientError
 from delivery.providers.smtp import SmtpProvider, provider, replies
 from delivery.providers.smtp.replies import DATA, END, MAIL, RCPT, Reply
@@ -244,14 +245,14 @@ def test_a_backend_without_a_connection_is_no_session() -> None:
     ("reply", "verdict"),
     [
         (Reply(END, 250, "Ok"), replies.ACCEPTED),
-        (Reply(END, -1, "?"), replies.MALFORMED),
+        (Reply(END, -1, "?"), verdicts.MALFORMED),
         (Reply(MAIL, -1, "?"), replies.MALFORMED_BEFORE_THE_MESSAGE),
         (Reply(DATA, 250, "Ok"), replies.MALFORMED_BEFORE_THE_MESSAGE),
-        (Reply(MAIL, 530, "5.7.0 Authentication required"), replies.CREDENTIALS),
-        (Reply(MAIL, 550, "5.7.1 Your account has been suspended"), replies.SUSPENDED),
-        (Reply(END, 454, "Throttling failure: Maximum sending rate exceeded."), replies.THROTTLED),
-        (Reply(END, 454, "Throttling failure: Daily message quota exceeded."), replies.QUOTA_EXCEEDED),
-        (Reply(RCPT, 450, "4.2.1 The user is receiving mail too quickly; too many messages"), replies.THROTTLED),
+        (Reply(MAIL, 530, "5.7.0 Authentication required"), verdicts.CREDENTIALS),
+        (Reply(MAIL, 550, "5.7.1 Your account has been suspended"), verdicts.ACCOUNT_SUSPENDED),
+        (Reply(END, 454, "Throttling failure: Maximum sending rate exceeded."), verdicts.THROTTLED),
+        (Reply(END, 454, "Throttling failure: Daily message quota exceeded."), verdicts.QUOTA_EXCEEDED),
+        (Reply(RCPT, 450, "4.2.1 The user is receiving mail too quickly; too many messages"), verdicts.THROTTLED),
         (Reply(RCPT, 452, "4.2.2 Over quota"), replies.TRANSIENT),
         (Reply(RCPT, 552, "5.2.2 Mailbox quota exceeded"), replies.REJECTED),
         (Reply(MAIL, 552, "Message too big"), replies.TOO_LARGE),
@@ -270,15 +271,15 @@ def test_replies_mean_what_they_say(reply: Reply, verdict: object) -> None:
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        (smtplib.SMTPAuthenticationError(535, b"5.7.8 Bad"), replies.CREDENTIALS),
-        (smtplib.SMTPAuthenticationError(454, b"4.7.0 Later"), replies.UNREACHABLE),
-        (smtplib.SMTPNotSupportedError("STARTTLS"), replies.SETTINGS),
-        (ssl.SSLCertVerificationError("bad"), replies.SETTINGS),
-        (smtplib.SMTPConnectError(421, "4.7.0 Too many connections"), replies.THROTTLED),
-        (smtplib.SMTPConnectError(450, b"4.3.2 Not now"), replies.UNREACHABLE),
-        (smtplib.SMTPConnectError(554, b"5.7.1 No mail from here"), replies.SETTINGS),
-        (smtplib.SMTPServerDisconnected("gone"), replies.UNREACHABLE),
-        (TimeoutError(), replies.UNREACHABLE),
+        (smtplib.SMTPAuthenticationError(535, b"5.7.8 Bad"), verdicts.CREDENTIALS),
+        (smtplib.SMTPAuthenticationError(454, b"4.7.0 Later"), verdicts.UNREACHABLE),
+        (smtplib.SMTPNotSupportedError("STARTTLS"), verdicts.SETTINGS),
+        (ssl.SSLCertVerificationError("bad"), verdicts.SETTINGS),
+        (smtplib.SMTPConnectError(421, "4.7.0 Too many connections"), verdicts.THROTTLED),
+        (smtplib.SMTPConnectError(450, b"4.3.2 Not now"), verdicts.UNREACHABLE),
+        (smtplib.SMTPConnectError(554, b"5.7.1 No mail from here"), verdicts.SETTINGS),
+        (smtplib.SMTPServerDisconnected("gone"), verdicts.UNREACHABLE),
+        (TimeoutError(), verdicts.UNREACHABLE),
     ],
 )
 def test_failures_to_connect_mean_what_they_say(error: Exception, verdict: object) -> None:
