@@ -90,6 +90,11 @@ def observe_call(provider: str, answer: str, seconds: float) -> None:
         _figures.calls.labels(provider, answer).observe(seconds)
 
 
+def are_kept() -> bool:
+    """Whether this process measures: what costs something to count is counted only then."""
+    return _figures is not None
+
+
 def count_messages(outcomes: Mapping[str, int]) -> None:
     """Messages by outcome, once per transaction that settled them."""
     if _figures is not None:

@@ -18,7 +18,7 @@ from amazonsender.core import figures
 from delivery.engine.calls import Call, Refused
 from delivery.engine.claiming import LEASE_SECONDS, Batch
 from delivery.engine.database import Connection, message_table
-from delivery.engine.settling import Statement, settlements, statements
+from delivery.engine.settling import Settlement, Statement, settlements, statements
 from delivery.models import MessageState
 
 logger = structlog.get_logger(__name__)
@@ -143,12 +143,18 @@ def settle_and_arm(connection: Connection, finished: list[Call], plan: ArmPlan |
         ):
             raise
         raise CommitUnknown(str(error)) from error
-    for group in groups:
-        figures.count_messages(group.outcomes())
     if plan is not None and armed:
         plan.batch.armed_to = plan.upto
-        figures.count_messages({"excluded": len(plan.excluded), "failed": len(plan.refused)})
+    if figures.are_kept():
+        _count(groups, plan if armed else None)
     return Committed(armed, late)
+
+
+def _count(groups: list[Settlement], armed: ArmPlan | None) -> None:
+    for group in groups:
+        figures.count_messages(group.outcomes())
+    if armed is not None:
+        figures.count_messages({"excluded": len(armed.excluded), "failed": len(armed.refused)})
 
 
 def find_calls(connection: Connection, ids: list[UUID]) -> dict[UUID, int]:

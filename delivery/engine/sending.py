@@ -81,21 +81,13 @@ class Sender:
 
     def _tell(self, call: Call, result: CallResult) -> None:
         """One figure and one line for a call: at INFO when it went wrong, so that by default success costs nothing."""
-        answer = answer_of(result)
-        figures.observe_call(self.provider.name, answer, result.seconds)
-        about = {"mailout": call.batch.mailout_id, "answer": answer, "people": len(call.people), "call": str(call.id)}
-        tracing.record_call(self._trace, f"send {self.provider.name}", result.seconds, about)
+        name, batch, answer = self.provider.name, call.batch, answer_of(result)
+        figures.observe_call(name, answer, result.seconds)
+        about = {"mailout": batch.mailout_id, "answer": answer, "people": len(call.people), "call": str(call.id)}
+        tracing.record_call(self._trace, f"send {name}", result.seconds, about)
         log = logger.debug if answer == "accepted" else logger.info
-        log(
-            "delivery.call",
-            call=str(call.id),
-            mailout=call.batch.mailout_id,
-            organization=call.batch.organization_id,
-            provider=self.provider.name,
-            answer=answer,
-            people=len(call.people),
-            ms=round(result.seconds * 1000, 1),
-        )
+        ms = round(result.seconds * 1000, 1)
+        log("delivery.call", organization=batch.organization_id, provider=name, ms=ms, **about)
 
 
 def answer_of(result: CallResult) -> str:
