@@ -23,7 +23,7 @@ from delivery.selectors.messages import (
 )
 from organizations.access import access
 from organizations.api.views import ApiView
-from subscribers.services.upserting import find_by_address
+from subscribers.selectors.people import find_by_address
 
 STATES = {state.name.lower(): state for state in MessageState}
 STATE_NAMES = sorted(STATES)

@@ -24,7 +24,6 @@ from organizations.models import ApiKey, Organization
 from organizations.services.audit import acting_key
 from organizations.services.idempotency import Answer, answer_once
 
-V = TypeVar("V", bound="ApiView")
 Handler = Callable[..., Response]
 S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 

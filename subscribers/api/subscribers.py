@@ -29,9 +29,10 @@ from subscribers.api.serializers import (
     show_subscriber,
 )
 from subscribers.models import ConsentRecord, List, Subscriber, SubscriberStatus, Subscription
+from subscribers.selectors.people import find_by_address
 from subscribers.services.consent import unsubscribe
 from subscribers.services.subscribers import delete_subscriber, update_subscriber
-from subscribers.services.upserting import find_by_address, join_lists, upsert_subscriber
+from subscribers.services.upserting import join_lists, upsert_subscriber
 
 WHO = OpenApiParameter(
     "who", OpenApiTypes.STR, location=OpenApiParameter.PATH, description="An id, or an email address."

@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from organizations.models import Organization
-from subscribers.addresses import find_key
+from subscribers.addresses import canonical, find_key
 from subscribers.models import (
     AttributeDefinition,
     AttributeType,
@@ -46,6 +46,12 @@ def search_people(people: QuerySet[Subscriber], term: str) -> QuerySet[Subscribe
             | Q(first_name__istartswith=last, last_name__istartswith=first)
         )
     return people.filter(Q(first_name__istartswith=words) | Q(last_name__istartswith=words))
+
+
+def find_by_address(organization: Organization, email: str) -> Subscriber | None:
+    """The organization's subscriber with this address, however it is written. Raises InvalidAddress."""
+    people = Subscriber.objects.for_organization(organization).select_related("organization")
+    return people.filter(address_key=canonical(email).key).first()
 
 
 @dataclass(frozen=True)

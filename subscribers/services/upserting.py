@@ -11,8 +11,8 @@ from django.db import transaction
 
 from amazonsender.core.errors import Conflict
 from organizations.models import Organization
-from subscribers.addresses import canonical
 from subscribers.models import ConsentRecord, Subscriber, SubscriberStatus, Subscription, SubscriptionState
+from subscribers.selectors.people import find_by_address
 from subscribers.services.consent import resubscribe, subscribe
 from subscribers.services.subscribers import create_subscriber, update_subscriber
 
@@ -63,12 +63,6 @@ def _add_or_change(organization: Organization, email: str, fields: dict[str, Any
             if known is None:
                 raise
     return update_subscriber(subscriber=known, **fields), False
-
-
-def find_by_address(organization: Organization, email: str) -> Subscriber | None:
-    """The organization's subscriber with this address, however it is written. Raises InvalidAddress."""
-    people = Subscriber.objects.for_organization(organization).select_related("organization")
-    return people.filter(address_key=canonical(email).key).first()
 
 
 @transaction.atomic

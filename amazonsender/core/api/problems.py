@@ -77,7 +77,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     elif isinstance(error, exceptions.ValidationError):
         errors = list(field_errors(error.detail))
         body = problem(400, "Some fields can't be used as they are.", errors=errors)
-    elif isinstance(error, Http404 | NotFound):
+    elif isinstance(error, Http404):
         body = problem(404, "There is nothing here.")
     elif isinstance(error, PermissionDenied):
         body = problem(403, "Not allowed.")
