@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import multiprocessing
 import random
 import statistics
 import threading
@@ -24,7 +23,7 @@ from typing import Any
 import orjson
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import end, last_line, say, start_web
+from tests.benchmarks.harness import end, from_another_process, last_line, say, start_web
 from tests.benchmarks.installation import installation
 
 HOST = "mail.northwind.example"
@@ -112,12 +111,7 @@ def prepare(people_count: int, requests: int) -> tuple[str, list[Ask]]:
 
 def ask(port: int, secret: str, asks: list[Ask], *, rate: int) -> Load:
     """Ask `rate` a second, from a process of its own."""
-    context = multiprocessing.get_context("fork")
-    answers: Any = context.SimpleQueue()
-    process = context.Process(target=_ask, args=(port, secret, asks, rate, answers))
-    process.start()
-    load: Load = answers.get()
-    process.join()
+    load: Load = from_another_process(_ask, port, secret, asks, rate)
     return load
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import multiprocessing
 import statistics
 import tempfile
 import threading
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import newsletter
-from tests.benchmarks.harness import end, kill, last_line, say, start_web
+from tests.benchmarks.harness import end, from_another_process, kill, last_line, say, start_web
 from tests.benchmarks.installation import Installation, installation
 
 HOST = "mail.northwind.example"
@@ -143,12 +142,7 @@ def emails_sent() -> int:
 
 def ask(port: int, mailout_id: int, numbers: list[int], *, rate: int) -> Load:
     """Ask for each message's pixel or first link, `rate` a second, from a process of its own."""
-    context = multiprocessing.get_context("fork")
-    answers: Any = context.SimpleQueue()
-    process = context.Process(target=_ask, args=(port, mailout_id, numbers, rate, answers))
-    process.start()
-    load: Load = answers.get()
-    process.join()
+    load: Load = from_another_process(_ask, port, mailout_id, numbers, rate)
     return load
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import socket
@@ -10,9 +11,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
@@ -207,6 +209,17 @@ def start_web(env: dict[str, str], *, threads: int = 4) -> tuple[subprocess.Pope
             return process, port
     process.kill()
     raise SystemExit("the web server does not answer")
+
+
+def from_another_process(target: Callable[..., None], *arguments: Any) -> Any:
+    """Run `target` in a process of its own, as a load must be; what it puts into the queue, its last argument."""
+    context = multiprocessing.get_context("fork")
+    answers: Any = context.SimpleQueue()
+    process = context.Process(target=target, args=(*arguments, answers))
+    process.start()
+    answer = answers.get()
+    process.join()
+    return answer
 
 
 def end(processes: list[subprocess.Popen[bytes]]) -> None:
