@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +18,10 @@ FAR = datetime(2141, 11, 15, tzinfo=UTC)
 PARENTS = ("delivery_message", "delivery_event", "delivery_inbox_seen")
 
 
-def drop_far() -> None:
+@pytest.fixture
+def far(transactional_db: None) -> Iterator[None]:
+    """Partitions of the far months that a test has committed are gone after it, whatever it came to."""
+    yield
     with connection.cursor() as cursor:
         for parent in PARENTS:
             for label in ("2141_11", "2141_12", "2142_01"):
@@ -70,7 +74,7 @@ def test_partitions_are_made_ahead_and_only_once(db: None) -> None:
         assert cursor.fetchone() == ("delivery_message_2141_11",)
 
 
-def test_four_processes_at_once_make_each_partition_once(transactional_db: None) -> None:
+def test_four_processes_at_once_make_each_partition_once(far: None) -> None:
     barrier = threading.Barrier(4)
     made: list[str] = []
 
@@ -86,7 +90,6 @@ def test_four_processes_at_once_make_each_partition_once(transactional_db: None)
         thread.start()
     for thread in threads:
         thread.join()
-    drop_far()
 
     assert len(made) == len(set(made)) == 9
 
@@ -97,7 +100,7 @@ def is_waited_for(table: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def test_a_maker_gives_way_to_a_reader_who_has_the_default_and_wants_the_parent(transactional_db: None) -> None:
+def test_a_maker_gives_way_to_a_reader_who_has_the_default_and_wants_the_parent(far: None) -> None:
     made: list[str] = []
 
     def ensure() -> None:
@@ -118,7 +121,6 @@ def test_a_maker_gives_way_to_a_reader_who_has_the_default_and_wants_the_parent(
                 assert time.monotonic() < deadline, "the maker does not wait for the default partition"
             cursor.execute("SELECT count(*) FROM delivery_event")  # the maker holds it; nobody is ended
     maker.join()
-    drop_far()
 
     assert sorted(made) == [f"{parent}_2141_11" for parent in sorted(PARENTS)]
 
@@ -140,7 +142,7 @@ def test_another_failure_of_the_database_is_told_at_once(
     assert len(tried) == 1
 
 
-def test_a_maker_who_never_gets_its_locks_says_so(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_maker_who_never_gets_its_locks_says_so(far: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "LOCK_MILLISECONDS", 20)
     monkeypatch.setattr(partitions, "LOCK_ATTEMPTS", 2)
     raised: list[OperationalError] = []
