@@ -27,6 +27,9 @@ GRANT_SECONDS = 0.05
 CALLS_PER_SECOND = 20  # so many share a second's allowance where they are not full
 PACE_SECONDS = 0.1  # a mailout's own pace: granted at a time, and made up for when the worker came late
 GRANT_LIFE_SECONDS = 0.05  # what is not armed so long after the start is void: it would come into the seconds of others
+LATE_SECONDS = (
+    0.1  # calls that are armed so long after the start are booked anew: they would come into the seconds of others
+)
 FREE_RATE = 100_000.0  # above it the processor is what limits: large grants, which live longer
 FREE_LIFE_SECONDS = 1.0
 LEAD_SECONDS = 0.05  # from grant to start
@@ -58,6 +61,10 @@ class Grant:
     @property
     def is_void(self) -> bool:
         return self.left <= 0 or monotonic() > self.starts_at + self.life
+
+    @property
+    def is_late(self) -> bool:
+        return self.life < FREE_LIFE_SECONDS and monotonic() > self.starts_at + LATE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,29 @@ def take(
     return Grant(
         account_id, n, size, monotonic() + wait, is_probe=probe_seconds > 0, lead=lead, life=life, minute=minute
     )
+
+
+def book_anew(connection: Connection, account_id: int, *, people: int, calls: int) -> float:
+    """Another place in time for calls whose own has passed. Returns the seconds until it.
+
+    The day counts them already, and they are armed: nothing is asked but when. Without it the calls of a process that
+    was kept from the processor, or whose commit took long, would leave together with those that are on time.
+    """
+    row = connection.execute(
+        """
+        WITH old AS (
+            SELECT account_id, GREATEST(mail_tat, call_tat, clock_timestamp()) AS start
+              FROM delivery_account_pace WHERE account_id = %(account)s FOR NO KEY UPDATE
+        )
+        UPDATE delivery_account_pace p SET
+            mail_tat = GREATEST(p.mail_tat, clock_timestamp()) + %(n)s / (p.max_rate * p.factor) * interval '1 s',
+            call_tat = GREATEST(p.call_tat, clock_timestamp()) + %(calls)s / p.max_calls * interval '1 s'
+          FROM old WHERE p.account_id = old.account_id
+        RETURNING GREATEST(0, EXTRACT(EPOCH FROM old.start - clock_timestamp()))::float8
+        """,
+        {"account": account_id, "n": people, "calls": float(calls)},
+    ).fetchone()
+    return row[0] if row else 0.0
 
 
 def take_of_mailout(connection: Connection, mailout_id: int, *, wanted: int) -> int | Refusal:

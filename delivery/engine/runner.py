@@ -140,7 +140,7 @@ class AccountRunner:
         self._settled_at = monotonic()
         self._finished = committed.late  # until they are settled, too, after what is armed is on its way
         if plan is not None and committed.armed:
-            self._dispatch(plan, armed_at)
+            self._dispatch(connection, plan, armed_at)
         elif plan is not None:  # paused, cancelled, or claimed by somebody else after our lease ran out
             self._batches.remove(plan.batch)
             self._stalled.append(plan.batch)
@@ -149,17 +149,27 @@ class AccountRunner:
         self._hand_back_stalled(connection)
         return connection
 
-    def _dispatch(self, plan: ArmPlan, armed_at: float) -> None:
+    def _dispatch(self, connection: Connection, plan: ArmPlan, armed_at: float) -> None:
+        grant, people = self._grant, sum(len(call.people) for call in plan.calls)
+        starts_at = grant.starts_at if grant is not None else armed_at
+        if grant is not None and grant.is_late and plan.batch.lane > Lane.TRANSACTIONAL:
+            starts_at = self._book_anew(connection, people, len(plan.calls))
         for call in plan.calls:
             call.armed_at = armed_at
-            call.not_before = self._grant.starts_at if self._grant is not None else armed_at
-            call.is_probe = self._grant is not None and self._grant.is_probe
+            call.not_before = starts_at
+            call.is_probe = grant is not None and grant.is_probe
         self._in_flight += len(plan.calls)
-        if self._grant is not None and not plan.batch.is_dry_run:
-            self._grant.left -= sum(len(call.people) for call in plan.calls)
+        if grant is not None and not plan.batch.is_dry_run:
+            grant.left -= people
         self._sender.submit(plan.calls)
         if plan.batch.is_exhausted:
             self._batches.remove(plan.batch)
+
+    def _book_anew(self, connection: Connection, people: int, calls: int) -> float:
+        try:
+            return monotonic() + limiter.book_anew(connection, self.account_id, people=people, calls=calls)
+        except psycopg.Error:
+            return monotonic()  # they are armed and go out, whatever the database does; the next step meets it again
 
     def _hand_back_stalled(self, connection: Connection) -> None:
         if self._stalled and not self.is_busy:
