@@ -7,7 +7,7 @@ from time import monotonic
 
 import structlog
 
-from delivery.engine import limiter
+from delivery.engine import limiter, outages
 from delivery.engine.braking import pause_for_sender
 from delivery.engine.calls import Call
 from delivery.engine.database import Connection
@@ -53,7 +53,7 @@ class SignalWatch:
             if result is None:
                 continue
             if any(entry.outcome == Outcome.AMBIGUOUS for entry in result.entries):
-                limiter.note_call(connection, self.account_id, is_ambiguous=True)
+                outages.note_call(connection, self.account_id, is_ambiguous=True)
                 self._note(connection, call, is_answered=False)
                 has_trouble = self._has_streak = True
                 answered = False  # what was answered before it does not end the row
@@ -66,7 +66,7 @@ class SignalWatch:
                 signals[result.signal] = result.detail
         if answered and (self._has_streak or monotonic() - self._reset_at > RESET_EVERY_SECONDS):
             self._reset_at, self._has_streak = monotonic(), False
-            limiter.note_call(connection, self.account_id, is_ambiguous=False)
+            outages.note_call(connection, self.account_id, is_ambiguous=False)
         for mailout_id in sorted(unverified):
             pause_for_sender(connection, self.account_id, mailout_id)
         for signal, detail in signals.items():
@@ -76,13 +76,13 @@ class SignalWatch:
     def _note(self, connection: Connection, call: Call, *, is_answered: bool) -> None:
         """Look for a partial outage; the probes that it leads to are not part of the next."""
         if call.is_probe:
-            limiter.note_probe(connection, self.account_id, is_answered=is_answered)
+            outages.note_probe(connection, self.account_id, is_answered=is_answered)
             return
         self._losses.append(self._was_answered and not is_answered)
         self._was_answered = is_answered
         if not is_answered and sum(self._losses) >= PARTIAL_LOSSES:
             logger.warning("delivery.partial_outage", account=self.account_id)
-            limiter.note_partial_outage(connection, self.account_id)
+            outages.note_partial_outage(connection, self.account_id)
             self._losses.clear()
 
     def _obey(self, connection: Connection, signal: Signal, detail: str) -> None:

@@ -136,7 +136,7 @@ def test_every_setting_in_the_example_of_a_server_is_one_of_ours() -> None:
 
 
 def test_the_figures_that_pages_repeat_are_those_of_the_code() -> None:
-    from delivery.engine import braking, claiming, limiter, sending, settling
+    from delivery.engine import braking, claiming, outages, sending, settling
     from delivery.models import SendingAccount
 
     engine = text_of(PROJECT / "docs" / "engine.md")
@@ -146,7 +146,7 @@ def test_the_figures_that_pages_repeat_are_those_of_the_code() -> None:
     assert "from 200 emails on, a mailout pauses itself at 5 % bounces, at 0.3 %" in engine
     assert f"the lease is {claiming.LEASE_SECONDS} s" in engine
     assert f"later than {sending.START_WITHIN_SECONDS:.0f} s after arming" in engine
-    assert (limiter.OUTAGE_STREAK, limiter.PROBE_FIRST_SECONDS, limiter.PROBE_LONGEST_SECONDS) == (3, 2.0, 300.0)
+    assert (outages.OUTAGE_STREAK, outages.PROBE_FIRST_SECONDS, outages.PROBE_LONGEST_SECONDS) == (3, 2.0, 300.0)
     assert settling.MAX_ATTEMPTS == 8
     assert meta.get_field("pilot_threshold").default == 5000
     assert meta.get_field("pilot_size").default == 1000
