@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import orjson
 
-from localses import resources, sending, stored_templates
+from localses import identities, resources, sending, stored_templates
 from localses.desk import Call, Desk
 from localses.disturbing import Conduct
 from localses.errors import INTERNAL, ServiceError
@@ -31,10 +31,11 @@ OPERATIONS: dict[str, Callable[[Call], Json]] = {
     "GetSuppressedDestination": resources.get_suppressed_destination,
     "DeleteSuppressedDestination": resources.delete_suppressed_destination,
     "ListSuppressedDestinations": resources.list_suppressed_destinations,
-    "CreateEmailIdentity": resources.create_email_identity,
-    "GetEmailIdentity": resources.get_email_identity,
-    "ListEmailIdentities": resources.list_email_identities,
-    "DeleteEmailIdentity": resources.delete_email_identity,
+    "CreateEmailIdentity": identities.create_email_identity,
+    "GetEmailIdentity": identities.get_email_identity,
+    "ListEmailIdentities": identities.list_email_identities,
+    "DeleteEmailIdentity": identities.delete_email_identity,
+    "PutEmailIdentityMailFromAttributes": identities.put_email_identity_mail_from_attributes,
     "CreateConfigurationSet": resources.create_configuration_set,
     "GetConfigurationSet": resources.get_configuration_set,
     "ListConfigurationSets": resources.list_configuration_sets,

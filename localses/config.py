@@ -54,6 +54,7 @@ class Settings:
     max_send_rate: float = 500.0
     max_24_hour: float = 1_000_000.0
     sending_enabled: bool = True
+    production_access: bool = True
     enforcement_status: str = "HEALTHY"
     bounce_rate: float = 0.0
     soft_bounce_rate: float = 0.0

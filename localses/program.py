@@ -14,6 +14,7 @@ from localses.api import OPERATIONS, SesDoor
 from localses.config import Config, Settings
 from localses.courier_process import CourierProcess
 from localses.desk import Desk, open_desk
+from localses.sns import OPERATIONS as SNS_OPERATIONS
 from localses.sns import SnsDoor
 from localses.store import connect
 
@@ -35,7 +36,8 @@ class Program:
 
     async def start(self) -> None:
         """Open the store and send the courier out."""
-        self.desk = await self.at_desk(partial(open_desk, self.config, self.settings, frozenset(OPERATIONS)))
+        operations = SNS_OPERATIONS | OPERATIONS.keys()
+        self.desk = await self.at_desk(partial(open_desk, self.config, self.settings, operations))
         self.ses = SesDoor(self.desk)
         self.sns = SnsDoor(self.desk)
         self.courier.start()

@@ -1,4 +1,4 @@
-"""Identities, the account, its suppression list, configuration sets and their event destinations."""
+"""The account, its suppression list, configuration sets and their event destinations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def get_account(call: Call) -> Json:
     return {
         "DedicatedIpAutoWarmupEnabled": False,
         "EnforcementStatus": standing,
-        "ProductionAccessEnabled": True,
+        "ProductionAccessEnabled": settings.production_access,
         "SendQuota": {
             "Max24HourSend": settings.max_24_hour,
             "MaxSendRate": settings.max_send_rate,
@@ -116,72 +116,6 @@ def _moment(value: object, default: float) -> float:
     except ValueError:
         raise bad_request(f"{value!r} is not a timestamp.") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def create_email_identity(call: Call) -> Json:
-    """Create an identity. It is verified at once: on this machine there is no DNS to ask."""
-    name = call.params["EmailIdentity"].strip()
-    if call.desk.store.resource("identity", name.lower()) is not None:
-        raise already_exists(f"Email identity {name} already exist.")
-    if limits.address_problem(name if "@" in name else f"any@{name}") is not None:
-        raise bad_request(f"Invalid email address or domain: {name}")
-    body = {"EmailIdentity": name, "ConfigurationSetName": call.params.get("ConfigurationSetName")}
-    call.desk.store.put_resource("identity", name.lower(), body, call.desk.clock())
-    return {"IdentityType": _identity_type(name), "VerifiedForSendingStatus": True, "DkimAttributes": _dkim()}
-
-
-def get_email_identity(call: Call) -> Json:
-    """Return an identity, which is verified as long as no fault says otherwise."""
-    name = call.params["EmailIdentity"]
-    body = call.desk.store.resource("identity", name.lower())
-    if body is None:
-        raise not_found(f"Email identity {name} does not exist.")
-    status = _verification(call, name)
-    answer: Json = {
-        "IdentityType": _identity_type(name),
-        "FeedbackForwardingStatus": False,
-        "VerifiedForSendingStatus": status == "SUCCESS",
-        "DkimAttributes": _dkim(status),
-        "Policies": {},
-        "Tags": [],
-        "VerificationStatus": status,
-    }
-    if body.get("ConfigurationSetName"):
-        answer["ConfigurationSetName"] = body["ConfigurationSetName"]
-    return answer
-
-
-def list_email_identities(call: Call) -> Json:
-    """List identities by name."""
-    items = [
-        {
-            "IdentityType": _identity_type(name),
-            "IdentityName": body["EmailIdentity"],
-            "SendingEnabled": _verification(call, name) == "SUCCESS",
-            "VerificationStatus": _verification(call, name),
-        }
-        for name, body, _ in call.desk.store.resources("identity")
-    ]
-    return page(call, items, "EmailIdentities")
-
-
-def delete_email_identity(call: Call) -> Json:
-    """Delete an identity; its addresses can no longer send."""
-    if not call.desk.store.delete_resource("identity", call.params["EmailIdentity"].lower()):
-        raise not_found(f"Email identity {call.params['EmailIdentity']} does not exist.")
-    return {}
-
-
-def _identity_type(name: str) -> str:
-    return "EMAIL_ADDRESS" if "@" in name else "DOMAIN"
-
-
-def _verification(call: Call, name: str) -> str:
-    return "FAILED" if call.desk.faults.is_unverified(name) else "SUCCESS"
-
-
-def _dkim(status: str = "SUCCESS") -> Json:
-    return {"SigningEnabled": True, "Status": status, "SigningAttributesOrigin": "AWS_SES", "Tokens": []}
 
 
 def create_configuration_set(call: Call) -> Json:

@@ -16,26 +16,33 @@ from localses import topics
 from localses.api import Answer
 from localses.config import ACCOUNT_ID, DEFAULT_REGION
 from localses.desk import Desk
+from localses.disturbing import Conduct
 from localses.envelopes import Subscription
 from localses.errors import ServiceError
 from localses.sigv4 import SignedRequest, verify
+from localses.sns_wire import Params, answer, attribute_map, entries, refusal
 from localses.store import transaction
 
 logger = logging.getLogger("localses")
 
-_NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ATTRIBUTES = frozenset({"SignatureVersion", "DisplayName", "Policy", "DeliveryPolicy", "TracingConfig"})
+OPERATIONS = frozenset(
+    {
+        "CreateTopic",
+        "ListTopics",
+        "GetTopicAttributes",
+        "SetTopicAttributes",
+        "Subscribe",
+        "ConfirmSubscription",
+        "ListSubscriptionsByTopic",
+        "GetSubscriptionAttributes",
+        "SetSubscriptionAttributes",
+        "Unsubscribe",
+        "Publish",
+    }
+)
 _UNSIGNED = frozenset({"ConfirmSubscription", "Unsubscribe"})  # links in messages, for people and simple programs
-# The names that the query protocol has for refusals of the signature.
-_CODES = {
-    "InvalidSignatureException": "SignatureDoesNotMatch",
-    "UnrecognizedClientException": "InvalidClientTokenId",
-    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
-    "IncompleteSignatureException": "IncompleteSignature",
-}
-
-Params = dict[str, str]
 
 
 def _invalid(message: str) -> ServiceError:
@@ -63,6 +70,8 @@ class SnsDoor:
             "Subscribe": self._subscribe,
             "ConfirmSubscription": self._confirm_subscription,
             "ListSubscriptionsByTopic": self._list_subscriptions_by_topic,
+            "GetSubscriptionAttributes": self._get_subscription_attributes,
+            "SetSubscriptionAttributes": self._set_subscription_attributes,
             "Unsubscribe": self._unsubscribe,
             "Publish": self._publish,
         }
@@ -72,17 +81,20 @@ class SnsDoor:
         text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.query
         params = dict(parse_qsl(text, keep_blank_values=True))
         action = params.get("Action", "")
+        conduct = Conduct()
         try:
             params["_Region"], params["_Signed"] = self._verified(request, action)
+            turn = self._desk.faults.turn(action, {}, b"")
+            conduct = turn.conduct
+            turn.refuse()
             with transaction(self._desk.store.db):
                 result = self._operations.get(action, _unknown)(params)
         except ServiceError as error:
-            return _error(error)
+            return refusal(error, conduct)
         except Exception:
             logger.exception("localses.sns_failed")
-            return _error(ServiceError("InternalError", "Local SES failed; see its log.", status=500))
-        body = f"<{action}Result>{result}</{action}Result>" if result else ""
-        return _xml(200, f"{action}Response", body)
+            return refusal(ServiceError("InternalError", "Local SES failed; see its log.", status=500), conduct)
+        return answer(action, result, conduct)
 
     def _verified(self, request: SignedRequest, action: str) -> tuple[str, str]:
         if action in _UNSIGNED and "authorization" not in request.headers:
@@ -105,7 +117,7 @@ class SnsDoor:
         arn = f"arn:aws:sns:{params['_Region']}:{ACCOUNT_ID}:{name}"
         if self._desk.store.resource("topic", arn) is None:
             attributes = {"SignatureVersion": "1"}
-            for key, value in _entries(params, "Attributes").items():
+            for key, value in entries(params, "Attributes").items():
                 attributes[key] = _checked_attribute(key, value)
             self._desk.store.put_resource("topic", arn, attributes, self._desk.clock())
         return f"<TopicArn>{escape(arn)}</TopicArn>"
@@ -128,11 +140,7 @@ class SnsDoor:
             "SubscriptionsDeleted": "0",
             **topic,
         }
-        entries = "".join(
-            f"<entry><key>{escape(key)}</key><value>{escape(value)}</value></entry>"
-            for key, value in attributes.items()
-        )
-        return f"<Attributes>{entries}</Attributes>"
+        return attribute_map(attributes)
 
     def _set_topic_attributes(self, params: Params) -> str:
         topic = self._topic(params)
@@ -149,7 +157,7 @@ class SnsDoor:
         parts = urlsplit(endpoint)
         if parts.scheme != protocol or not parts.hostname:
             raise _invalid("Endpoint must match the specified protocol")
-        if _entries(params, "Attributes").get("RawMessageDelivery", "false") != "false":
+        if entries(params, "Attributes").get("RawMessageDelivery", "false") != "false":
             raise _invalid("Raw delivery drops the signature; Local SES doesn't offer it")
         arn = f"{params['TopicArn']}:{uuid.uuid4()}"
         self._desk.store.db.execute(
@@ -201,6 +209,38 @@ class SnsDoor:
         )
         return f"<Subscriptions>{members}</Subscriptions>"
 
+    def _subscription(self, params: Params) -> sqlite3.Row:
+        arn = params.get("SubscriptionArn", "")
+        found = self._desk.store.db.execute("SELECT * FROM subscription WHERE arn = ?", (arn,)).fetchone()
+        if found is None:
+            raise ServiceError("NotFound", "Subscription does not exist", status=404)
+        row: sqlite3.Row = found
+        return row
+
+    def _get_subscription_attributes(self, params: Params) -> str:
+        row = self._subscription(params)
+        return attribute_map(
+            {
+                "SubscriptionArn": row["arn"],
+                "TopicArn": row["topic_arn"],
+                "Owner": ACCOUNT_ID,
+                "Protocol": row["protocol"],
+                "Endpoint": row["endpoint"],
+                "PendingConfirmation": "false" if row["confirmed"] else "true",
+                "ConfirmationWasAuthenticated": "true" if row["authenticated_unsubscribe"] else "false",
+                "RawMessageDelivery": "false",
+            }
+        )
+
+    def _set_subscription_attributes(self, params: Params) -> str:
+        self._subscription(params)
+        name, value = params.get("AttributeName", ""), params.get("AttributeValue", "")
+        if name != "RawMessageDelivery":
+            raise _invalid("AttributeName")
+        if value != "false":
+            raise _invalid("Raw delivery drops the signature; Local SES doesn't offer it")
+        return ""
+
     def _unsubscribe(self, params: Params) -> str:
         arn = params.get("SubscriptionArn", "")
         row = self._desk.store.db.execute("SELECT * FROM subscription WHERE arn = ?", (arn,)).fetchone()
@@ -233,35 +273,9 @@ class SnsDoor:
         return rows.fetchall()
 
 
-def _entries(params: Params, name: str) -> Params:
-    """Read a map of the query protocol: `Attributes.entry.1.key`, `Attributes.entry.1.value`."""
-    found = {}
-    position = 1
-    while (key := params.get(f"{name}.entry.{position}.key")) is not None:
-        found[key] = params.get(f"{name}.entry.{position}.value", "")
-        position += 1
-    return found
-
-
 def _checked_attribute(name: str, value: str) -> str:
     if name not in _ATTRIBUTES:
         raise _invalid("AttributeName")
     if name == "SignatureVersion" and value not in topics.SIGNATURE_VERSIONS:
         raise _invalid("SignatureVersion Reason: must be 1 or 2")
     return value
-
-
-def _error(error: ServiceError) -> Answer:
-    code = _CODES.get(error.code, error.code)
-    kind = "Sender" if error.status < 500 else "Receiver"
-    body = f"<Error><Type>{kind}</Type><Code>{code}</Code><Message>{escape(error.message)}</Message></Error>"
-    return _xml(error.status, "ErrorResponse", body)
-
-
-def _xml(status: int, element: str, body: str) -> Answer:
-    request_id = str(uuid.uuid4())
-    meta = f"<RequestId>{request_id}</RequestId>"
-    if element != "ErrorResponse":
-        meta = f"<ResponseMetadata>{meta}</ResponseMetadata>"
-    text = f'<{element} xmlns="{_NAMESPACE}">{body}{meta}</{element}>'
-    return Answer(status, text.encode(), {"content-type": "text/xml", "x-amzn-requestid": request_id})

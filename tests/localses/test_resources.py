@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.localses.conftest import TEMPLATE
 from tests.localses.running import Running
@@ -295,3 +295,62 @@ def test_an_operation_that_is_not_there_says_so(ses: Any) -> None:
         ses.list_dedicated_ip_pools()
 
     assert code_of(error) == "UnknownOperationException"
+
+
+def test_a_domain_has_three_tokens_that_stay_the_same_and_an_address_none(ses: Any, name: str) -> None:
+    domain = f"{name}.example"
+    made = ses.create_email_identity(EmailIdentity=domain)["DkimAttributes"]
+
+    found = ses.get_email_identity(EmailIdentity=domain)["DkimAttributes"]
+    ses.delete_email_identity(EmailIdentity=domain)
+    again = ses.create_email_identity(EmailIdentity=domain)["DkimAttributes"]
+
+    assert made == found == again
+    assert len(set(found["Tokens"])) == 3
+    assert {len(token) for token in found["Tokens"]} == {32}
+    assert (found["SigningHostedZone"], found["SigningAttributesOrigin"]) == ("dkim.amazonses.com", "AWS_SES")
+    assert ses.create_email_identity(EmailIdentity=f"a@{domain}")["DkimAttributes"]["Tokens"] == []
+
+
+def test_a_mail_from_domain_is_set_and_taken_away(ses: Any, name: str) -> None:
+    domain = f"{name}.example"
+    ses.create_email_identity(EmailIdentity=domain)
+    assert "MailFromAttributes" not in ses.get_email_identity(EmailIdentity=domain)
+
+    ses.put_email_identity_mail_from_attributes(EmailIdentity=domain, MailFromDomain=f"Bounce.{domain}")
+
+    assert ses.get_email_identity(EmailIdentity=domain)["MailFromAttributes"] == {
+        "MailFromDomain": f"bounce.{domain}",
+        "MailFromDomainStatus": "SUCCESS",
+        "BehaviorOnMxFailure": "USE_DEFAULT_VALUE",
+    }
+    for wrong in ("bounce.elsewhere.example", domain, f"-.{domain}"):
+        with pytest.raises(ses.exceptions.BadRequestException):
+            ses.put_email_identity_mail_from_attributes(EmailIdentity=domain, MailFromDomain=wrong)
+    ses.put_email_identity_mail_from_attributes(EmailIdentity=domain)
+    assert "MailFromAttributes" not in ses.get_email_identity(EmailIdentity=domain)
+    with pytest.raises(ses.exceptions.NotFoundException):
+        ses.put_email_identity_mail_from_attributes(EmailIdentity="nobody.example", MailFromDomain="b.nobody.example")
+
+
+def test_an_account_may_be_in_the_sandbox(ses: Any, running: Running) -> None:
+    running.settings(production_access=False)
+
+    assert ses.get_account()["ProductionAccessEnabled"] is False
+
+
+def test_keys_that_may_not_look_are_told_so_by_ses_and_by_sns(ses: Any, running: Running) -> None:
+    running.faults(
+        {"fault": "exception", "code": "AccessDeniedException", "operations": ["GetConfigurationSet", "CreateTopic"]},
+        {"fault": "cut", "when": "before", "operations": ["ListTopics"], "times": 1},
+    )
+
+    with pytest.raises(ClientError) as by_ses:
+        ses.get_configuration_set(ConfigurationSetName="x")
+    with pytest.raises(ClientError) as by_sns:
+        running.client("sns").create_topic(Name="x")
+    with pytest.raises(ConnectionClosedError):
+        running.client("sns").list_topics()
+
+    assert (code_of(by_ses), code_of(by_sns)) == ("AccessDeniedException", "AuthorizationError")
+    assert running.client("sns").list_topics()["Topics"] is not None

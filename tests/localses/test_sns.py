@@ -176,3 +176,29 @@ def test_calls_need_a_signature_and_known_actions(running: Running) -> None:
     assert code_of(wrong_key) == ("InvalidClientTokenId", 403)
     assert code_of(wrong_secret) == ("SignatureDoesNotMatch", 403)
     assert code_of(unknown) == ("InvalidAction", 400)
+
+
+def test_a_subscription_tells_its_attributes_and_keeps_its_envelope(sns: Any, name: str, listener: Subscriber) -> None:
+    topic, arn = confirmed(sns, name, listener, AuthenticateOnUnsubscribe="true")
+
+    told = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+
+    assert told == {
+        "SubscriptionArn": arn,
+        "TopicArn": topic,
+        "Owner": "000000000000",
+        "Protocol": "http",
+        "Endpoint": f"{listener.url}/sns",
+        "PendingConfirmation": "false",
+        "ConfirmationWasAuthenticated": "true",
+        "RawMessageDelivery": "false",
+    }
+    set_attribute = sns.set_subscription_attributes
+    set_attribute(SubscriptionArn=arn, AttributeName="RawMessageDelivery", AttributeValue="false")
+    for attribute, value in (("RawMessageDelivery", "true"), ("FilterPolicy", "{}")):
+        with pytest.raises(ClientError) as error:
+            set_attribute(SubscriptionArn=arn, AttributeName=attribute, AttributeValue=value)
+        assert code_of(error) == ("InvalidParameter", 400)
+    with pytest.raises(ClientError) as error:
+        sns.get_subscription_attributes(SubscriptionArn=f"{topic}:nobody")
+    assert code_of(error) == ("NotFound", 404)
