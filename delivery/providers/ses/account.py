@@ -28,8 +28,20 @@ IDENTITY_PATH = "/v2/email/identities/"
 Json = dict[str, Any]
 
 
+# What SES and SNS call it when a policy does not let the keys do something; unlike wrong keys, which may do nothing.
+DENIED = frozenset({"AccessDeniedException", "AccessDenied", "NotAuthorized", "AuthorizationError"})
+
+
 class NotFoundError(PermanentError):
     """SES does not know the thing that was asked for."""
+
+
+class DeniedError(PermanentError):
+    """The keys may not do it. action: what IAM has to allow, such as ses:GetAccount."""
+
+    def __init__(self, text: str, action: str) -> None:
+        super().__init__(f"{text.rstrip('. ')}. Allow the keys {action}.")
+        self.action = action
 
 
 def parse_object(body: bytes) -> Json | None:
@@ -64,8 +76,8 @@ def refused_here(reason: str) -> ProviderError:
     return PermanentError(reason)
 
 
-def error_for(http_status: int, error_type: str, text: str) -> ProviderError:
-    """Error for a refusal by SES or SNS."""
+def error_for(http_status: int, error_type: str, text: str, action: str = "") -> ProviderError:
+    """Error for a refusal by SES or SNS. action: IAM's name of what was asked."""
     verdict = mapping.judge_refusal(http_status, error_type, text, entries=1, sender="")
     text = f"{error_type or f'HTTP {http_status}'}: {text}" if text else error_type or f"HTTP {http_status}"
     if verdict.outcome is Outcome.AMBIGUOUS:
@@ -74,13 +86,15 @@ def error_for(http_status: int, error_type: str, text: str) -> ProviderError:
         return TransientError(text)
     if http_status == HTTPStatus.NOT_FOUND and error_type.startswith("NotFound"):
         return NotFoundError(text)
+    if action and error_type in DENIED:
+        return DeniedError(text, action)
     return PermanentError(text)
 
 
-def read_answer(answer: Answer) -> Json:
-    """Document of an account operation. Raises ProviderError."""
+def read_answer(answer: Answer, action: str = "") -> Json:
+    """Document of an account operation. action: IAM's name of what was asked. Raises ProviderError."""
     if answer.status != HTTPStatus.OK:
-        raise error_for(answer.status, *error_of(answer))
+        raise error_for(answer.status, *error_of(answer), action)
     document = parse_object(answer.body)
     if document is None:
         raise AmbiguousError("SES answered with something that is no JSON object")

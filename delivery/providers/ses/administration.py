@@ -81,6 +81,13 @@ class SesAdministration:
                 client.create_email_identity(EmailIdentity=identity)
             return account.parse_identity(identity, dict(client.get_email_identity(EmailIdentity=identity)))
 
+    def put_mail_from(self, identity: str, domain: str) -> None:
+        """Have bounces of an identity go to this subdomain of it. While its MX is missing, Amazon's own stands in."""
+        with translated_errors():
+            self._sesv2().put_email_identity_mail_from_attributes(
+                EmailIdentity=identity, MailFromDomain=domain, BehaviorOnMxFailure="USE_DEFAULT_VALUE"
+            )
+
     def list_suppressed_destinations(self, *, since: datetime | None = None) -> Iterator[SuppressedDestination]:
         """Walk the account's suppression list, a page per request."""
         query: ListSuppressedDestinationsRequestTypeDef = {"PageSize": 1000}

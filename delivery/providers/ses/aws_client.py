@@ -57,14 +57,15 @@ def create_client(service: str, *, region: str, endpoint_url: str | None, creden
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn botocore's exceptions into the three errors of every provider."""
+def translated_errors(service: str = "ses") -> Iterator[None]:
+    """Turn botocore's exceptions into the three errors of every provider. service: IAM's prefix of what is asked."""
     try:
         yield
     except ClientError as error:
         details = error.response["Error"]
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        raise account.error_for(status, details.get("Code", ""), details.get("Message", "")) from error
+        action = f"{service}:{error.operation_name}"
+        raise account.error_for(status, details.get("Code", ""), details.get("Message", ""), action) from error
     except NEVER_LEFT as error:
         raise account.not_handed_over(str(error)) from error
     except HTTPClientError as error:

@@ -24,11 +24,11 @@ from delivery.providers.base import (
     Variant,
 )
 from delivery.providers.ses import account, limits, mapping
-from delivery.providers.ses.administration import SesAdministration
 from delivery.providers.ses.answers import Answer
 from delivery.providers.ses.connections import AnswerLostError, ConnectionPool, NotHandedOverError
 from delivery.providers.ses.credentials import CredentialSource, RefreshableCredentials
 from delivery.providers.ses.endpoint import check_region, parse_endpoint, ses_url
+from delivery.providers.ses.inspection import SesInspection
 from delivery.providers.ses.requests import (
     BULK_PATH,
     SINGLE_PATH,
@@ -54,7 +54,7 @@ class SesCall:
     problem: str = ""
 
 
-class SesProvider(SesAdministration):
+class SesProvider(SesInspection):
     """Amazon SES in one region with one set of credentials. Safe for threads and across a fork.
 
     endpoint_url: instead of Amazon's, for a local server. Credentials: keys, or a refreshable object of botocore's,
@@ -132,11 +132,11 @@ class SesProvider(SesAdministration):
 
     def account_status(self) -> AccountStatus:
         """Read quota, rate and standing (GetAccount). Raises ProviderError."""
-        return account.parse_account(self._get(account.ACCOUNT_PATH))
+        return account.parse_account(self._get(account.ACCOUNT_PATH, "ses:GetAccount"))
 
     def identity_status(self, identity: str) -> IdentityStatus:
         """Tell whether an address or domain may send: itself, or a domain above it. Raises ProviderError."""
-        return account.find_identity(identity, self._get)
+        return account.find_identity(identity, lambda path: self._get(path, "ses:GetEmailIdentity"))
 
     def close(self) -> None:
         """Close idle connections."""
@@ -157,7 +157,7 @@ class SesProvider(SesAdministration):
             return _all_alike(call, verdict, text or f"HTTP {answer.status} {error_type}".rstrip())
         return _read_bulk(call, answer) if call.is_bulk else _read_single(call, answer)
 
-    def _get(self, path: str) -> account.Json:
+    def _get(self, path: str, action: str) -> account.Json:
         request = self._head("GET", path, EMPTY_PAYLOAD, 0)
         try:
             answer = self._pool.exchange(request)
@@ -165,7 +165,7 @@ class SesProvider(SesAdministration):
             raise account.not_handed_over(str(error)) from error
         except AnswerLostError as error:
             raise account.answer_lost(str(error)) from error
-        return account.read_answer(answer)
+        return account.read_answer(answer, action)
 
     def _head(self, method: str, path: str, payload_hash: str, size: int) -> bytes:
         """Request line and headers. Raises ProviderError when there are no credentials."""

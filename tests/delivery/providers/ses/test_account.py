@@ -78,8 +78,8 @@ def test_the_account_tells_quota_rate_and_standing(script: Script, provider_for:
         (answer(409, {"__type": "ConflictException"}), TransientError, "ConflictException"),
         (
             answer(403, {"__type": "x#AccessDeniedException", "Message": "You may not"}),
-            PermanentError,
-            "AccessDeniedException: You may not",
+            account.DeniedError,
+            "AccessDeniedException: You may not. Allow the keys ses:GetAccount.",
         ),
         (answer(403, None, body=b"<html>"), PermanentError, "HTTP 403"),
     ],

@@ -17,6 +17,7 @@ from delivery.providers.base import (
     TransientError,
 )
 from delivery.providers.ses import SesProvider
+from delivery.providers.ses.account import DeniedError
 from delivery.providers.ses.administration import SuppressedDestination
 from delivery.providers.ses.sns import SnsTopics
 from tests.delivery.providers.ses.conftest import REGION
@@ -148,7 +149,7 @@ def test_an_address_is_taken_off_the_suppression_list(script: Script, provider_f
     ("step", "error"),
     [
         (answer(429, {"message": "Slow"}, "x-amzn-ErrorType: TooManyRequestsException\r\n"), TransientError),
-        (answer(403, {"message": "No"}, "x-amzn-ErrorType: AccessDeniedException\r\n"), PermanentError),
+        (answer(403, {"message": "No"}, "x-amzn-ErrorType: AccessDeniedException\r\n"), DeniedError),
         (answer(500, {"message": "Oops"}), AmbiguousError),
         (read_then_close, AmbiguousError),
     ],
