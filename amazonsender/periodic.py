@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import apps
 
-APPS = ("subscribers", "delivery", "campaigns", "analytics", "webhooks")
+APPS = ("organizations", "subscribers", "delivery", "campaigns", "analytics", "webhooks")
 
 
 def declared() -> dict[str, tuple[str, int]]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import OperationalError, connection, transaction
+from django.db.models.fields.json import KT
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from amazonsender.core.errors import Conflict, InvalidInput
-from organizations.models import ApiKey, IdempotentAnswer
+from organizations.models import ApiKey, IdempotentAnswer, Organization
 
 KEPT: Final = datetime.timedelta(hours=24)
 WAIT_SECONDS: Final = 10
 LONGEST_KEY: Final = 200
+PURGED_TOGETHER: Final = 5000  # of one statement, so that its locks are short
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,11 @@ def answer_once(*, api_key: ApiKey, idempotency_key: str, request: bytes, act: C
     if not (1 <= len(idempotency_key) <= LONGEST_KEY and idempotency_key.isascii() and idempotency_key.isprintable()):
         raise InvalidInput(f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters.")
     digest = hashlib.sha256(request).digest()
-    IdempotentAnswer.objects.filter(api_key=api_key, created_at__lt=timezone.now() - KEPT).delete()
     with transaction.atomic():
         _lock(api_key.pk, idempotency_key)
-        known = IdempotentAnswer.objects.filter(api_key=api_key, idempotency_key=idempotency_key).first()
+        given = IdempotentAnswer.objects.filter(api_key=api_key, idempotency_key=idempotency_key)
+        given.filter(created_at__lt=timezone.now() - KEPT).delete()
+        known = given.first()
         if known is not None:
             if bytes(known.digest) != digest:
                 raise InvalidInput("This Idempotency-Key was used for another request. Take a new one.")
@@ -51,6 +55,27 @@ def answer_once(*, api_key: ApiKey, idempotency_key: str, request: bytes, act: C
             api_key=api_key, idempotency_key=idempotency_key, digest=digest, status=answer.status, body=answer.body
         )
         return answer
+
+
+def purge_answers() -> int:
+    """Delete answers older than 24 hours; return how many."""
+    old = (
+        IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT)
+        .order_by("created_at")
+        .values_list("pk", flat=True)
+    )
+    purged = 0
+    while True:
+        deleted, _by_model = IdempotentAnswer.objects.filter(pk__in=list(old[:PURGED_TOGETHER])).delete()
+        purged += deleted
+        if deleted < PURGED_TOGETHER:
+            return purged
+
+
+def forget_answers_about(*, organization: Organization, emails: Iterable[str]) -> None:
+    """Delete the answers that showed somebody who is deleted. Whoever repeats the request meets things as they are."""
+    shown = IdempotentAnswer.objects.filter(api_key__organization=organization).annotate(email=Lower(KT("body__email")))
+    shown.filter(email__in={email.lower() for email in emails}).delete()
 
 
 def _lock(api_key_id: int, idempotency_key: str) -> None:

@@ -15,6 +15,7 @@ from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.models import Organization, User
 from organizations.models.organization import validate_time_zone
 from organizations.services.audit import record
+from organizations.services.idempotency import forget_answers_about
 from subscribers.addresses import canonical
 from subscribers.models import (
     AttributeDefinition,
@@ -101,6 +102,7 @@ def delete_subscriber(*, subscriber: Subscriber, actor: User | None = None) -> N
     """Delete a person with their subscriptions, consent records and engagement.
 
     Whoever had left, bounced or complained leaves a suppression behind, so that no later import brings them back.
+    Answers that the API would repeat to an Idempotency-Key are forgotten where they show the person.
     """
     person = Subscriber.objects.select_for_update().select_related("organization").get(pk=subscriber.pk)
     kept = _REASON_OF.get(SubscriberStatus(person.status))
@@ -114,6 +116,7 @@ def delete_subscriber(*, subscriber: Subscriber, actor: User | None = None) -> N
             source="deleted subscriber",
             at=timezone.now(),
         )
+    forget_answers_about(organization=person.organization, emails={person.email, person.address_key})
     record(organization=person.organization, actor=actor, action="subscriber.deleted", target=person)
     person.delete()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
+from amazonsender.periodic import declared
 from organizations.models import IdempotentAnswer
+from organizations.tasks import purge_idempotent_answers
 from subscribers.models import List
 from tests.api.conftest import Program, program_of
 from tests.cast import Cast
@@ -181,7 +185,36 @@ def test_old_answers_are_forgotten(api: Program) -> None:
         cursor.execute("UPDATE organizations_idempotentanswer SET created_at = now() - interval '25 hours'")
 
     assert api("POST", "lists", {"name": "News"}, Idempotency_Key="one").status_code == 409  # the name is taken
-    assert not IdempotentAnswer.objects.exists()
+    assert api("POST", "lists", {"name": "Offers"}, Idempotency_Key="one").status_code == 201
+
+
+def test_answers_that_nobody_can_ask_for_any_more_are_purged(api: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("organizations.services.idempotency.PURGED_TOGETHER", 2)
+    for number in range(5):
+        api("POST", "lists", {"name": f"List {number}"}, Idempotency_Key=f"old-{number}")
+    IdempotentAnswer.objects.update(created_at=timezone.now() - timedelta(hours=24, seconds=1))
+    api("POST", "lists", {"name": "News"}, Idempotency_Key="new")
+
+    purge_idempotent_answers()
+
+    assert [answer.idempotency_key for answer in IdempotentAnswer.objects.all()] == ["new"]
+    assert declared()["organizations: purge of idempotent answers"] == (purge_idempotent_answers.name, 3600)
+
+
+def test_no_answer_shows_a_person_who_was_deleted(api: Program, stranger: Program) -> None:
+    for program in (api, stranger):
+        for address in ("Ann@example.com", "diann@example.com"):
+            program("PUT", f"subscribers/{address}", {"first_name": "Ann"})
+            program("POST", f"subscribers/{address}/unsubscribe", Idempotency_Key=address)
+        program("POST", "suppressions", {"email": "ann@example.com"}, Idempotency_Key="stop")
+        program("POST", "lists", {"name": "News"}, Idempotency_Key="list")
+
+    assert api("DELETE", "subscribers/ann@example.com").status_code == 204
+
+    kept = list(IdempotentAnswer.objects.order_by("id").values_list("idempotency_key", flat=True))
+    assert kept == ["diann@example.com", "list", "Ann@example.com", "diann@example.com", "stop", "list"]
+    again = api("POST", "subscribers/Ann@example.com/unsubscribe", Idempotency_Key="Ann@example.com")
+    assert is_problem(again, 404)
 
 
 @pytest.mark.django_db(transaction=True)
