@@ -6,11 +6,6 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from amazonsender.core.env import SettingError
-
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amazonsender.settings.local")
-    try:
-        execute_from_command_line(sys.argv)
-    except SettingError as error:
-        sys.exit(str(error))
+    execute_from_command_line(sys.argv)

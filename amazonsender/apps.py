@@ -25,13 +25,16 @@ class ProjectConfig(AppConfig):
         )
         from amazonsender.core.error_reports import start_error_reports
         from amazonsender.core.logging import configure_structlog
+        from amazonsender.settings.base import env
+        from amazonsender.settings.gate import refuse_mistakes
 
+        refuse_mistakes(env, {})  # again: a settings module of one's own may not end in it
         configure_structlog()
         figures.start()
         tracing.start()
         start_error_reports(
             dsn=settings.SENTRY_DSN,
             environment=settings.ENVIRONMENT,
-            sample_rate=min(1.0, settings.SENTRY_SAMPLE_RATE),
+            sample_rate=settings.SENTRY_SAMPLE_RATE,
         )
         post_migrate.connect(periodic.sync_periodic_tasks, sender=apps.get_app_config("django_celery_beat"))

@@ -6,12 +6,12 @@ Those about the environment run everywhere; those marked "on a server" only with
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.apps import AppConfig
-from django.conf import settings
+from django.conf import settings as current_settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's word for it
 from django.http.request import validate_host
 
@@ -23,21 +23,53 @@ MIN_TOKEN_KEY_BYTES: Final = 32
 MIN_METRICS_TOKEN_LENGTH: Final = 24
 PGBOUNCER_PORT: Final = "6432"
 
+# Settings as attributes: Django's, or those of a module that is still being imported.
+Findings = Callable[[Any], Iterator[CheckMessage]]
 Check = Callable[..., list[CheckMessage]]
 
+_every_check: list[Findings] = []
 
-def configuration_check(findings: Callable[[], Iterator[CheckMessage]]) -> Check:
-    """Register a generator of findings as a system check."""
+
+def configuration_check(findings: Findings) -> Check:
+    """Register a generator of findings about the settings that it is given as a system check."""
+    _every_check.append(findings)
 
     def run(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-        return list(findings())
+        return list(findings(current_settings))
 
     register(run)
     return run
 
 
+def find_errors(settings: Mapping[str, object], *, without: Collection[str]) -> list[CheckMessage]:
+    """List the errors in settings that nothing runs on yet; a check ends where it looks at one of ``without``."""
+    known = _KnownSettings({name: value for name, value in settings.items() if name not in without})
+    found: list[CheckMessage] = []
+    for findings in _every_check:
+        try:
+            found.extend(finding for finding in findings(known) if isinstance(finding, Error))
+        except _UnknownSettingError:
+            continue
+    return found
+
+
+class _UnknownSettingError(Exception):
+    """A check looked at a setting whose variable is missing or wrong."""
+
+
+class _KnownSettings:
+    def __init__(self, known: Mapping[str, object]) -> None:
+        self._known = known
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return self._known[name]
+        except KeyError:
+            raise _UnknownSettingError from None
+
+
 @configuration_check
-def secret_key() -> Iterator[CheckMessage]:
+def secret_key(settings: Any) -> Iterator[CheckMessage]:
     key = settings.SECRET_KEY
     if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_VARIETY or key.startswith("django-insecure"):
         yield Error(
@@ -51,7 +83,7 @@ def secret_key() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def token_keys() -> Iterator[CheckMessage]:
+def token_keys(settings: Any) -> Iterator[CheckMessage]:
     numbers: list[str] = []
     for entry in settings.TOKEN_KEYS:
         number, _, secret = entry.partition(":")
@@ -81,7 +113,7 @@ def _from_hex(text: str) -> bytes:
 
 
 @configuration_check
-def debugging_on_a_server() -> Iterator[CheckMessage]:
+def debugging_on_a_server(settings: Any) -> Iterator[CheckMessage]:
     if settings.IS_SERVER and settings.DEBUG:
         yield Error(
             "DEBUG is on: error pages would show settings and people's data to everybody.",
@@ -91,7 +123,7 @@ def debugging_on_a_server() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def public_url() -> Iterator[CheckMessage]:
+def public_url(settings: Any) -> Iterator[CheckMessage]:
     """Links in sent mail can't be mended afterwards."""
     if not settings.IS_SERVER:
         return
@@ -111,7 +143,7 @@ def public_url() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def allowed_hosts() -> Iterator[CheckMessage]:
+def allowed_hosts(settings: Any) -> Iterator[CheckMessage]:
     if settings.IS_SERVER and ("*" in settings.ALLOWED_HOSTS or not settings.ALLOWED_HOSTS):
         yield Error(
             "ALLOWED_HOSTS admits every host name or none.",
@@ -121,7 +153,7 @@ def allowed_hosts() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def local_ses_on_a_server() -> Iterator[CheckMessage]:
+def local_ses_on_a_server(settings: Any) -> Iterator[CheckMessage]:
     if settings.IS_SERVER and settings.LOCALSES_URL:
         yield Error(
             "LOCALSES_URL is set on a server: its certificate would be believed for events about real people.",
@@ -131,7 +163,7 @@ def local_ses_on_a_server() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def broker_in_memory() -> Iterator[CheckMessage]:
+def broker_in_memory(settings: Any) -> Iterator[CheckMessage]:
     if settings.IS_SERVER and settings.CELERY_BROKER_URL.startswith("memory"):
         yield Error(
             "CELERY_BROKER_URL is memory://, which reaches no worker.",
@@ -141,7 +173,7 @@ def broker_in_memory() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def pool_behind_pgbouncer() -> Iterator[CheckMessage]:
+def pool_behind_pgbouncer(settings: Any) -> Iterator[CheckMessage]:
     database = settings.DATABASES["default"]
     if "pool" in database.get("OPTIONS", {}) and str(database.get("PORT", "")) == PGBOUNCER_PORT:
         yield Warning(
@@ -152,7 +184,7 @@ def pool_behind_pgbouncer() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def metrics_guards() -> Iterator[CheckMessage]:
+def metrics_guards(settings: Any) -> Iterator[CheckMessage]:
     networks = []
     for written in settings.METRICS_NETWORKS:
         try:
@@ -170,7 +202,8 @@ def metrics_guards() -> Iterator[CheckMessage]:
             hint=f"Set METRICS_TOKEN to {MIN_METRICS_TOKEN_LENGTH} or more random characters.",
             id="amazonsender.E010",
         )
-    if settings.IS_SERVER and not token and any(_lets_strangers_in(network) for network in networks):
+    proxies = settings.TRUSTED_PROXIES
+    if settings.IS_SERVER and not token and any(_lets_strangers_in(network, proxies) for network in networks):
         yield Error(
             "METRICS_NETWORKS lets strangers read /metrics: it holds every address, or loopback while TRUSTED_PROXIES is 0, "
             "so that whoever comes through a proxy on this machine counts as local.",
@@ -179,12 +212,12 @@ def metrics_guards() -> Iterator[CheckMessage]:
         )
 
 
-def _lets_strangers_in(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    return network.prefixlen == 0 or (network.is_loopback and not settings.TRUSTED_PROXIES)
+def _lets_strangers_in(network: ipaddress.IPv4Network | ipaddress.IPv6Network, proxies: int) -> bool:
+    return network.prefixlen == 0 or (network.is_loopback and not proxies)
 
 
 @configuration_check
-def proxy_networks() -> Iterator[CheckMessage]:
+def proxy_networks(settings: Any) -> Iterator[CheckMessage]:
     for written in settings.TRUSTED_PROXY_NETWORKS:
         try:
             ipaddress.ip_network(written)
@@ -197,7 +230,7 @@ def proxy_networks() -> Iterator[CheckMessage]:
 
 
 @configuration_check
-def proxies_before_a_server() -> Iterator[CheckMessage]:
+def proxies_before_a_server(settings: Any) -> Iterator[CheckMessage]:
     if settings.IS_SERVER and not settings.TRUSTED_PROXIES:
         yield Warning(
             "TRUSTED_PROXIES is 0: behind a proxy, every reader would share its address and https be taken for http.",

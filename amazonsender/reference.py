@@ -9,6 +9,7 @@ from textwrap import wrap
 
 from django.conf import settings
 
+from amazonsender.check_table import render_checks
 from amazonsender.core.env import Variable
 from amazonsender.security_page import render_security
 
@@ -23,8 +24,8 @@ Written by `manage.py settings_reference` from the settings themselves; a test f
 
 Every setting is an environment variable. In place of `NAME` you may give `NAME_FILE`, the path of a file that holds
 the value: that is how Docker and Kubernetes hand over secrets. A file `.env` in the project's folder is read too; what
-is in the environment already wins. A variable that is set but empty counts as not set. A value that can't be
-understood stops the start with a sentence that says what to set.
+is in the environment already wins. A variable that is set but empty counts as not set. What is missing or can't be
+understood [keeps everything from starting](#checks), and is told together with what to set.
 
 `make demo`, `make run` and `make test` look at none of these in your environment, so that an exported address can't
 turn a demo into a mailing. For them say `DEMO_<NAME>` or `TEST_<NAME>`.
@@ -45,12 +46,12 @@ def declared_variables() -> Mapping[str, Variable]:
 
 
 def render_markdown(variables: Iterable[Variable]) -> str:
-    """Render the reference, a table per section."""
+    """Render the reference: a table per section, and one of the checks."""
     parts = [INTRODUCTION]
     for section, members in groupby(variables, key=lambda variable: variable.section):
         parts.append(f"## {section}\n\n| variable | kind | default | meaning |\n|---|---|---|---|\n")
         parts[-1] += "".join(_row(variable) for variable in members)
-    return "\n".join(parts)
+    return "\n".join([*parts, render_checks()])
 
 
 def render_example(variables: Iterable[Variable]) -> str:
@@ -90,12 +91,5 @@ def _example(variable: Variable) -> str:
 
 
 def _default(variable: Variable) -> str:
-    value = variable.default
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list | tuple):
-        return ",".join(str(item) for item in value)
     # A default below the project's folder is shown as seen from there.
-    return re.sub(rf"^{re.escape(str(settings.BASE_DIR))}/?", "", str(value))
+    return re.sub(rf"^{re.escape(str(settings.BASE_DIR))}/?", "", variable.shown_default)

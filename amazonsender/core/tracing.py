@@ -36,7 +36,7 @@ def start() -> None:
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     resource = Resource.create({"service.name": "amazonsender", "deployment.environment": settings.ENVIRONMENT})
-    sampler = ParentBased(TraceIdRatioBased(min(1.0, max(0.0, settings.TRACE_SAMPLE_RATE))))
+    sampler = ParentBased(TraceIdRatioBased(settings.TRACE_SAMPLE_RATE))
     _provider = TracerProvider(sampler=sampler, resource=resource)
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
     _tracer = _provider.get_tracer("amazonsender")

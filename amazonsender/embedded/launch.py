@@ -154,6 +154,8 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool, cha
     _end_like_an_interrupt()
     with lock, held:
         try:
+            if not _are_understood(environment):
+                return 1
             with Services(home, environment) as services:
                 home.keep_environment(environment)
                 say(f"Services: {', '.join(service.name for service in services.started) or 'yours'}")
@@ -167,6 +169,12 @@ def _run_stack(options: Mapping[str, str], then: list[str], *, sample: bool, cha
             return 0
         finally:
             say("Stopped.")
+
+
+def _are_understood(environment: Mapping[str, str]) -> bool:
+    """Read the settings, before services take half a minute; what is wrong with ``DEMO_…`` is said by them."""
+    command = [sys.executable, "-c", "from django.conf import settings; settings.SECRET_KEY"]
+    return subprocess.run(command, env=dict(environment), cwd=PROJECT, check=False).returncode == 0
 
 
 def _prepare(home: Home, environment: Mapping[str, str], *, sample: bool) -> int:

@@ -86,6 +86,7 @@ DATABASE_URL = env.url(
     "DATABASE_URL",
     schemes=("postgresql", "postgres"),
     secret=True,
+    form=r"[^:]+://[^?#]*/[^/?#]+.*",  # names a database
     default="postgresql://postgres@127.0.0.1:5432/amazonsender",
     example="postgresql://user:password@db.example.com:5432/amazonsender",
     help="PostgreSQL 15 or newer.",
@@ -97,6 +98,7 @@ DB_POOL_SIZE = env.int("DB_POOL_SIZE", default=8, minimum=1, help="Connections i
 CELERY_BROKER_URL = env.url(
     "CELERY_BROKER_URL",
     schemes=("redis", "rediss", "amqp", "amqps", "sqs", "redis+socket", "memory"),
+    several=True,
     secret=True,
     default="redis://127.0.0.1:6379/0",
     help="Broker that wakes the workers: Redis, Valkey, RabbitMQ or SQS. Losing it loses nothing.",
@@ -119,7 +121,7 @@ SENDING_MODE = env.str(
 ENGINE_SLOTS = env.int(
     "ENGINE_SLOTS", default=2, minimum=1, help="Engine loops that may run at once, over all machines."
 )
-LOCALSES_URL = env.str(
+LOCALSES_URL = env.url(
     "LOCALSES_URL", default="", help="Address of Local SES. Empty on a server that sends to real people."
 )
 LOCALSES_CERTIFICATE = env.path(
@@ -131,7 +133,7 @@ LOCALSES_ACCESS_KEY = env.str("LOCALSES_ACCESS_KEY", default="localses", help="A
 LOCALSES_SECRET_KEY = env.str(
     "LOCALSES_SECRET_KEY", default="localses-secret", secret=True, help="Secret key of Local SES."
 )
-SES_ENDPOINT_URL = env.str(
+SES_ENDPOINT_URL = env.url(
     "SES_ENDPOINT_URL", default="", help="Another endpoint of Amazon SES, such as a VPC or FIPS one. Usually empty."
 )
 
@@ -176,15 +178,26 @@ METRICS_DIR = (
     env.path("METRICS_DIR", default=DATA_DIR / "metrics", help="Where the processes of a machine keep their figures.")
     or DATA_DIR / "metrics"
 )
-OTEL_EXPORTER_OTLP_ENDPOINT = env.str(
+OTEL_EXPORTER_OTLP_ENDPOINT = env.url(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     default="",
     example="http://127.0.0.1:4318",
     help="Collector that takes traces over OTLP/HTTP. Empty: none are made.",
 )
-TRACE_SAMPLE_RATE = env.float("TRACE_SAMPLE_RATE", default=0.05, help="Share of requests that are traced, 0 to 1.")
-SENTRY_DSN = env.str("SENTRY_DSN", default="", secret=True, help="Where error reports go. Empty: nowhere.")
-SENTRY_SAMPLE_RATE = env.float("SENTRY_SAMPLE_RATE", default=1.0, help="Share of errors that are reported, 0 to 1.")
+TRACE_SAMPLE_RATE = env.float(
+    "TRACE_SAMPLE_RATE", default=0.05, bounds=(0, 1), help="Share of requests that are traced, 0 to 1."
+)
+SENTRY_DSN = env.url(
+    "SENTRY_DSN",
+    form=r"[^:]+://[^:@/]+(:[^@/]*)?@[^@/]+/([^?#]*/)?[0-9]+/?",  # names a key and a project
+    default="",
+    secret=True,
+    example="https://key@sentry.example.com/1",
+    help="Where error reports go. Empty: nowhere.",
+)
+SENTRY_SAMPLE_RATE = env.float(
+    "SENTRY_SAMPLE_RATE", default=1.0, bounds=(0, 1), help="Share of errors that are reported, 0 to 1."
+)
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the other one would put Unfold's own site in the place of ours

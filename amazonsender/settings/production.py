@@ -2,6 +2,7 @@
 
 from amazonsender.settings.base import *  # noqa: F403
 from amazonsender.settings.base import TRUSTED_PROXIES, env
+from amazonsender.settings.gate import refuse_mistakes
 
 DEBUG = False
 IS_SERVER = True
@@ -20,3 +21,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = False
+
+refuse_mistakes(env, globals())

@@ -7,6 +7,8 @@ os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 40)
 os.environ.setdefault("TOKEN_KEYS", "2:" + "ab" * 32 + ",1:" + "cd" * 32)
 
 from amazonsender.settings.base import *  # noqa: F403
+from amazonsender.settings.base import env
+from amazonsender.settings.gate import refuse_mistakes
 
 PUBLIC_URL = "http://testserver"
 ALLOWED_HOSTS = ["*"]
@@ -20,3 +22,5 @@ os.environ.pop("CELERY_BROKER_URL", None)
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 WHITENOISE_AUTOREFRESH = True  # no folder of collected files in tests
+
+refuse_mistakes(env, globals())

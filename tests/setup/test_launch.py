@@ -46,6 +46,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     folder.chmod(0o755)
     monkeypatch.setenv("DEMO_DATA_DIR", str(folder / "data"))
     monkeypatch.setenv("LOCALSES_PORT", str(free_port()))  # others start demos at the same moment
+    # Where only the launcher itself is under test, its settings need no process of their own.
+    monkeypatch.setattr(embedded_launch, "_are_understood", lambda _environment: True)
     yield find_home(folder / "data")
     shutil.rmtree(folder)
 
@@ -146,6 +148,21 @@ def test_a_demo_that_ends_after_its_account_succeeds_when_both_records_agree(
     sent = re.search(r"^ +sent +(\d+)$", output, re.MULTILINE)
     assert sent
     assert f"person by person: {sent.group(1)} sent, {sent.group(1)} accepted." in output
+
+
+def test_a_demo_with_wrong_settings_is_refused_before_anything_starts(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_ENGINE_SLOTS", "two")
+    monkeypatch.setenv("DEMO_SENDING_MODE", "dry")
+
+    code, output = answer_of("demo")
+
+    assert code == 1
+    assert "(amazonsender.E041) ENGINE_SLOTS is 'two': not a whole number." in output
+    assert "(amazonsender.E043) SENDING_MODE is 'dry': not one of its words." in output
+    assert "Traceback" not in output
+    assert "Services:" not in output
 
 
 @pytest.mark.parametrize("ends", [True, False])

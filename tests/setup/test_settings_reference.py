@@ -5,6 +5,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from amazonsender.check_table import CHECKS
 from amazonsender.core.env import Env
 from amazonsender.management.commands import settings_reference
 from amazonsender.reference import declared_variables, render_example, render_files, render_markdown
@@ -65,3 +66,39 @@ def test_the_table_shows_kind_default_and_meaning() -> None:
     assert "## Sending\n" in text
     assert "| `SENDING_MODE` | one of `live`, `dry_run` | `live` | How it sends. |\n" in text
     assert "| `DEBUG` | on/off | `off` | Pages. |\n" in text
+
+
+def test_the_table_of_checks_names_exactly_the_ids_in_the_code() -> None:
+    root = Path(settings.BASE_DIR)
+    packages = ("amazonsender", "organizations", "subscribers", "delivery", "campaigns", "analytics", "webhooks")
+    sources = [path for package in packages for path in (root / package).rglob("*.py") if path.name != "check_table.py"]
+
+    used = {found for path in sources for found in re.findall(r"amazonsender\.[EWI]\d{3}", path.read_text())}
+
+    assert set(CHECKS) == used
+
+
+def test_nothing_reads_the_environment_past_the_declarations() -> None:
+    root = Path(settings.BASE_DIR)
+    allowed = {
+        "amazonsender/core/env.py",
+        "amazonsender/core/figures.py",  # hands a folder to the library that measures
+        "amazonsender/celery.py",  # which settings
+        "amazonsender/wsgi.py",
+        "amazonsender/settings/base.py",  # whether to read .env
+        "amazonsender/settings/test.py",
+        "amazonsender/stack/console.py",  # colours, by their conventions
+        "amazonsender/management/commands/runstack.py",  # handed on to its children
+        "delivery/management/commands/connect_account.py",  # variables that its caller names
+    }
+    packages = ("amazonsender", "organizations", "subscribers", "delivery", "campaigns", "analytics", "webhooks")
+    sources = [path.relative_to(root) for package in packages for path in (root / package).rglob("*.py")]
+
+    reading = {
+        str(path)
+        for path in sources
+        if path.parts[:2] != ("amazonsender", "embedded")
+        and re.search(r"\benviron\b|getenv", (root / path).read_text())
+    }
+
+    assert reading == allowed
