@@ -20,6 +20,9 @@ CHECKS: Final[dict[str, str]] = {
     "amazonsender.E010": "`METRICS_TOKEN` is short",
     "amazonsender.E011": "`METRICS_NETWORKS` lets strangers in",
     "amazonsender.E012": "`TRUSTED_PROXY_NETWORKS` has an entry that is no network",
+    "amazonsender.E013": "what `SYSTEM_EMAIL_PROVIDER` needs is not set",
+    "amazonsender.E014": "`SYSTEM_EMAIL_FROM` is no address",
+    "amazonsender.E015": "`SYSTEM_EMAIL_PROVIDER` of a server is console",
     "amazonsender.E030": "`FIREHOSE_ACCESS_KEYS` has a short key",
     "amazonsender.E031": "`EVENT_QUEUE_URLS` has an address that is no queue's",
     Mistake.MISSING.value: "a required variable is not set",
@@ -33,6 +36,7 @@ CHECKS: Final[dict[str, str]] = {
     Mistake.UNREADABLE_SETTINGS.value: "`.env` is there and can't be read",
     "amazonsender.W001": "`DB_POOL` is on behind PgBouncer",
     "amazonsender.W002": "`TRUSTED_PROXIES` is 0 on a server",
+    "amazonsender.W003": "`SYSTEM_EMAIL_PROVIDER` is none: the product's own mail has no way out",
     "amazonsender.W020": "nothing proves the reports of a sending account, so that they are not taken (with `check --database default`)",
     "amazonsender.I030": "no Firehose stream can bring events (with `check --deploy`)",
 }

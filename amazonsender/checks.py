@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from django.http.request import validate_host
 
 from amazonsender.core.loopback import is_loopback
+from amazonsender.core.system_email import encoded_mailbox
 
 MIN_KEY_LENGTH: Final = 50
 MIN_KEY_VARIETY: Final = 5
@@ -236,4 +237,42 @@ def proxies_before_a_server(settings: Any) -> Iterator[CheckMessage]:
             "TRUSTED_PROXIES is 0: behind a proxy, every reader would share its address and https be taken for http.",
             hint="Set TRUSTED_PROXIES to the number of proxies before the web server; ignore this if there is none.",
             id="amazonsender.W002",
+        )
+
+
+@configuration_check
+def own_mail(settings: Any) -> Iterator[CheckMessage]:
+    provider = settings.SYSTEM_EMAIL_PROVIDER
+    missing = {
+        "ses": {"SYSTEM_EMAIL_FROM": settings.SYSTEM_EMAIL_FROM},
+        "smtp": {
+            "SYSTEM_EMAIL_FROM": settings.SYSTEM_EMAIL_FROM,
+            "SYSTEM_EMAIL_SMTP_URL": settings.SYSTEM_EMAIL_SMTP_URL,
+        },
+        "local": {"LOCALSES_URL": settings.LOCALSES_URL},
+    }
+    for name, value in missing.get(provider, {}).items():
+        if not value:
+            yield Error(
+                f"SYSTEM_EMAIL_PROVIDER is {provider} and {name} is empty: no invitation would leave.",
+                hint=f"Set {name}.",
+                id="amazonsender.E013",
+            )
+    if settings.SYSTEM_EMAIL_FROM and not encoded_mailbox(settings.SYSTEM_EMAIL_FROM):
+        yield Error(
+            "SYSTEM_EMAIL_FROM is no address.",
+            hint="Write it as Example <hello@example.com>; a domain with other letters in its xn-- form.",
+            id="amazonsender.E014",
+        )
+    if settings.IS_SERVER and provider == "console":
+        yield Error(
+            "SYSTEM_EMAIL_PROVIDER is console: links that sign somebody in would stand in the log.",
+            hint="Set SYSTEM_EMAIL_PROVIDER to ses or smtp, or to none.",
+            id="amazonsender.E015",
+        )
+    if settings.IS_SERVER and provider == "none":
+        yield Warning(
+            "The product's own mail has no way out: nobody can be invited, or get a link to a new password.",
+            hint="Set SYSTEM_EMAIL_PROVIDER to ses or smtp, and SYSTEM_EMAIL_FROM.",
+            id="amazonsender.W003",
         )

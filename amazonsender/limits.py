@@ -40,6 +40,8 @@ LIMITS: Final = (
     Limit("admin/", "admin", "1200/m", Counted.ALL, "A team behind one address, each with several tabs."),
     Limit("admin/login/", "login", "20/m", Counted.OWN, "Guessing passwords: every attempt counts."),
     Limit("sign-in/", "sign_in_link", "20/m", Counted.OWN, "Guessing links."),
+    Limit("password/", "password", "20/m", Counted.OWN, "Guessing links; a mailbox gets 3 letters an hour at most."),
+    Limit("invitation/", "invitation", "20/m", Counted.OWN, "Guessing links."),
     Limit("api/", "api", "API_REQUESTS_PER_MINUTE", Counted.OWN, "By key, not by address; wrong keys 30/m by address."),
     Limit("^webhooks/", "webhooks_refused", "600/m", Counted.REFUSED, "Forgeries. Believed events are never counted."),
     Limit("^o/", "reader_refused", "600/m", Counted.REFUSED, "Pixels are fetched by mail providers' proxies."),

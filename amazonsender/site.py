@@ -23,9 +23,10 @@ from amazonsender import sidebar  # noqa: F401 - registers what it shows
 from amazonsender.core.throttle import seconds_to_wait, too_many_requests
 from amazonsender.navigation import jump_results
 from organizations.admin.base import OrganizationAdmin
-from organizations.admin.forms import PageFormMixin
 from organizations.admin.pages import PAGES, current_home, render_page
+from organizations.forms import PageFormMixin
 from organizations.models import Member, User
+from organizations.services.passwords import change_password
 
 
 class MemberAuthenticationForm(AuthenticationForm):  # type: ignore[misc]  # Unfold is untyped
@@ -45,6 +46,11 @@ class OwnPasswordForm(PageFormMixin, PasswordChangeForm):
         super().__init__(user, *args, **kwargs)
         if not user.has_usable_password():
             del self.fields["old_password"]
+
+    def save(self, commit: bool = True) -> User:
+        """Set it as the service does, with what follows. Always saved."""
+        change_password(user=self.user, password=self.cleaned_data["new_password1"])
+        return self.user
 
 
 class AmazonSenderSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold is untyped

@@ -23,6 +23,7 @@ from delivery.models import Mailout, SendingAccount
 from delivery.services.accounts import check_account, durability_problem
 from delivery.services.launching import wake_engine
 from delivery.services.partitions import ensure_partitions
+from delivery.services.system_emails import sending as system_emails
 
 logger = structlog.get_logger(__name__)
 
@@ -79,7 +80,21 @@ def _check_accounts(durability_problem: str) -> None:
             return
 
 
+@shared_task(name="delivery.tasks.send_system_emails", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
+def send_system_emails() -> None:
+    """Hand over the product's own letters that are due. Woken when one is queued, and every 15 seconds."""
+    system_emails.send_due()
+
+
+@shared_task(name="delivery.tasks.purge_system_emails", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
+def purge_system_emails() -> None:
+    """Delete own letters that were over a month ago."""
+    system_emails.purge()
+
+
 PERIODIC = {
+    "delivery: own mail": ("delivery.tasks.send_system_emails", 15),
+    "delivery: purge of own mail": ("delivery.tasks.purge_system_emails", 3600),
     "delivery: tick": ("delivery.tasks.tick", 1),
     "delivery: housekeeping": ("delivery.tasks.housekeep", 60),
 }

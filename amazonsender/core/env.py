@@ -94,6 +94,10 @@ class Env:
         """Head the variables declared from here on with ``title`` in the reference."""
         self._section = title
 
+    def given(self, name: builtins.str) -> builtins.bool:
+        """Tell whether somebody set the variable, to its default or anything else."""
+        return bool(self._environ.get(name) or self._environ.get(f"{name}_FILE"))
+
     def load_file(self, path: Path) -> None:
         """Take ``NAME=value`` lines of ``path``; what is already in the environment wins."""
         try:

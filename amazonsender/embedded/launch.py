@@ -24,6 +24,7 @@ from amazonsender.embedded.services import Services, end_left_overs
 WEB_PORT = 8000
 LOCALSES_PORT = 8025
 OWNER = "owner@example.com"
+OWN_MAIL_DOMAIN = "amazonsender.example"  # of the product's own letters unless SYSTEM_EMAIL_FROM says another
 ORGANIZATION = "My organization"
 # How long the stack may take to finish what it is sending before it is killed.
 STOP_SECONDS = 30.0
@@ -132,6 +133,7 @@ def stack_environment(home: Home) -> dict[str, str]:
         "LOCALSES_PUBLIC_URL": f"http://{reader_host}:{localses_port}",
         "LOCALSES_DATA": str(localses),
         "LOCALSES_CERTIFICATE": str(localses / "certificate.pem"),
+        "LOCALSES_IDENTITIES": OWN_MAIL_DOMAIN,
         "LOCALSES_ACCESS_KEY": home.secret("localses_access_key", size=8),
         "LOCALSES_SECRET_KEY": home.secret("localses_secret_key", size=20),
     } | given

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from amazonsender.core.databases import database_settings
 from amazonsender.core.env import Env
 from amazonsender.core.logging import logging_settings
+from amazonsender.core.system_email import BACKENDS, DEFAULT_SENDER, encoded_mailbox, parse_smtp_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -91,6 +92,12 @@ DATABASE_URL = env.url(
     example="postgresql://user:password@db.example.com:5432/amazonsender",
     help="PostgreSQL 15 or newer.",
 )
+WEB_THREADS = env.int(
+    "WEB_THREADS",
+    default=4,
+    minimum=1,
+    help="Requests that each web process works on at once. Granian's --blocking-threads is 28 more: they wait for bodies.",
+)
 DB_POOL = env.bool(
     "DB_POOL", default=False, help="Keep a pool of connections in each web process (psycopg's). Off behind PgBouncer."
 )
@@ -152,6 +159,37 @@ FIREHOSE_ACCESS_KEYS = env.list(
     default=(),
     secret=True,
     help="Keys of 32 or more characters by which Firehose is believed. Without one its address answers 404.",
+)
+
+env.section("Own mail")
+SYSTEM_EMAIL_PROVIDER = env.str(
+    "SYSTEM_EMAIL_PROVIDER",
+    default="",
+    choices=("ses", "smtp", "local", "console", "none"),
+    help=(
+        "What carries the product's own mail (invitations, links to a new password, notices): ses, smtp, local (Local SES), "
+        "console, or none. Empty: local where LOCALSES_URL is set, otherwise console, and none with the production settings."
+    ),
+) or ("local" if LOCALSES_URL else "console")
+SYSTEM_EMAIL_FROM = env.str(
+    "SYSTEM_EMAIL_FROM",
+    default="",
+    example="AmazonSender <hello@example.com>",
+    help="Sender of own mail. With ses its address or domain is verified there.",
+)
+SYSTEM_EMAIL_REGION = env.str(
+    "SYSTEM_EMAIL_REGION", default="us-east-1", example="eu-central-1", help="Amazon's region that carries own mail."
+)
+SYSTEM_EMAIL_CONFIGURATION_SET = env.str(
+    "SYSTEM_EMAIL_CONFIGURATION_SET", default="", help="Configuration set of own mail at Amazon. Usually empty."
+)
+SYSTEM_EMAIL_SMTP_URL = env.url(
+    "SYSTEM_EMAIL_SMTP_URL",
+    schemes=("smtp", "smtps", "smtp+plain"),
+    secret=True,
+    default="",
+    example="smtp://user:password@smtp.example.com:587",
+    help="Server of own mail with smtp: smtp:// with STARTTLS, smtps:// with TLS from the start, smtp+plain:// without.",
 )
 
 env.section("Watching")
@@ -277,6 +315,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+PASSWORD_RESET_TIMEOUT = 3600  # seconds; the letter says "an hour"
+
+EMAIL_BACKEND = BACKENDS[SYSTEM_EMAIL_PROVIDER]
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = encoded_mailbox(SYSTEM_EMAIL_FROM or DEFAULT_SENDER)
+EMAIL_TIMEOUT = 5  # seconds for each step: who waits is the worker that ticks
+(EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL) = parse_smtp_url(
+    SYSTEM_EMAIL_SMTP_URL
+)
+# django-ses. Keys come from Amazon's own chain unless they are Local SES's; its throttle would sleep in the worker.
+USE_SES_V2 = True
+AWS_SES_AUTO_THROTTLE = None
+AWS_SES_REGION_NAME = SYSTEM_EMAIL_REGION
+AWS_SES_REGION_ENDPOINT_URL = SES_ENDPOINT_URL or f"https://email.{SYSTEM_EMAIL_REGION}.amazonaws.com"
+AWS_SES_CONFIGURATION_SET = SYSTEM_EMAIL_CONFIGURATION_SET or None
+if SYSTEM_EMAIL_PROVIDER == "local":
+    AWS_SES_REGION_ENDPOINT_URL = LOCALSES_URL
+    AWS_SES_ACCESS_KEY_ID, AWS_SES_SECRET_ACCESS_KEY = LOCALSES_ACCESS_KEY, LOCALSES_SECRET_KEY
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]

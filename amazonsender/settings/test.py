@@ -14,6 +14,7 @@ PUBLIC_URL = "http://testserver"
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+SYSTEM_EMAIL_PROVIDER = "console"  # the runner keeps mail in the process anyway
 # LocMem counts per process, which is all that a test of a throttle needs.
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 CELERY_TASK_ALWAYS_EAGER = False

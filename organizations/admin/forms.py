@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from organizations.forms import PageFormMixin
+
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Any]
 else:
     ModelForm = forms.ModelForm  # generic for the type checker only
-
-
-class PageFormMixin:
-    """Gives each control the class that as/_field.html expects, and marks the wrong ones."""
-
-    fields: dict[str, forms.Field]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            if not isinstance(field.widget, forms.CheckboxInput | forms.RadioSelect | forms.CheckboxSelectMultiple):
-                field.widget.attrs.setdefault("class", "as-input")
 
 
 class PageForm(PageFormMixin, forms.Form):

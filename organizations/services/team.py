@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import datetime
+from typing import Final
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.access import access
-from organizations.models import Member, Organization, Role, User
+from organizations.models import Member, Organization, Role, SystemEmailPurpose, User
 from organizations.permissions import require
 from organizations.services.audit import record
+from organizations.services.letters import Letter, removed_letter, role_changed_letter
+from organizations.services.system_emails import has_way_out, queue
+
+NOTICE_USEFUL_FOR: Final = datetime.timedelta(days=1)
 
 
 def change_role(*, actor: Member, member_id: int, role: str) -> Member:
@@ -39,6 +46,9 @@ def change_role(*, actor: Member, member_id: int, role: str) -> Member:
             before=before,
             after=role,
         )
+        if member.user_id != actor.user_id:
+            letter = role_changed_letter(member.user, organization=organization, role=role, actor=actor.user)
+            _notify(organization, member.user, SystemEmailPurpose.ROLE_CHANGED, letter)
     return member
 
 
@@ -62,6 +72,9 @@ def remove_member(*, actor: Member, member_id: int) -> None:
             user=member.user_id,
             role=member.role,
         )
+        if member.user_id != actor.user_id:
+            letter = removed_letter(member.user, organization=organization, actor=actor.user)
+            _notify(organization, member.user, SystemEmailPurpose.REMOVED, letter)
         member.delete()
 
 
@@ -70,6 +83,12 @@ def set_language(*, user: User, language: str) -> None:
     if language not in dict(User._meta.get_field("language").choices or ()):
         raise InvalidInput(_("There is no such language."))
     User.objects.filter(pk=user.pk).update(language=language)
+
+
+def _notify(organization: Organization, user: User, purpose: SystemEmailPurpose, letter: Letter) -> None:
+    """Nobody asked for this letter: where own mail has no way out, it is missed by nobody."""
+    if has_way_out():
+        queue(purpose=purpose, to=user.email, letter=letter, useful_for=NOTICE_USEFUL_FOR, organization=organization)
 
 
 def _keep_an_owner(member: Member) -> None:

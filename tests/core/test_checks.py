@@ -17,6 +17,9 @@ SERVER: dict[str, Any] = {
     "TRUSTED_PROXIES": 1,
     "LOCALSES_URL": "",
     "CELERY_BROKER_URL": "redis://127.0.0.1:6379/0",
+    "SYSTEM_EMAIL_PROVIDER": "ses",
+    "SYSTEM_EMAIL_FROM": "Acme <hello@acme.example>",
+    "SYSTEM_EMAIL_SMTP_URL": "",
 }
 
 
@@ -58,6 +61,12 @@ def test_a_laptop_may_do_what_a_server_may_not(settings: Settings) -> None:
         ({"LOCALSES_URL": "http://127.0.0.1:8025"}, "E007"),
         ({"CELERY_BROKER_URL": "memory://"}, "E008"),
         ({"TRUSTED_PROXIES": 0}, "W002"),
+        ({"SYSTEM_EMAIL_FROM": ""}, "E013"),
+        ({"SYSTEM_EMAIL_PROVIDER": "smtp"}, "E013"),
+        ({"SYSTEM_EMAIL_PROVIDER": "local"}, "E013"),
+        ({"SYSTEM_EMAIL_FROM": "Acme"}, "E014"),
+        ({"SYSTEM_EMAIL_PROVIDER": "console"}, "E015"),
+        ({"SYSTEM_EMAIL_PROVIDER": "none"}, "W003"),
     ],
 )
 def test_a_dangerous_configuration_is_named(change: dict[str, Any], finding: str) -> None:

@@ -154,7 +154,7 @@ def test_a_dry_run_installation_says_so_on_every_page(alice_client: Client, sett
 def test_a_page_costs_few_queries(alice_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     alice_client.get("/admin/team/")
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         alice_client.get("/admin/team/")
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from campaigns.models import Campaign, Template, TemplateVersion
 from delivery.models import Mailout, SenderIdentity, SendingAccount
-from organizations.models import ApiKey, Member, Organization
+from organizations.models import ApiKey, Invitation, Member, Organization
 from subscribers.models import AttributeDefinition, Domain, Import, List, Subscriber, Suppression
 from tests.cast import Cast
 
@@ -82,6 +82,9 @@ def belongings(cast: Cast) -> dict[str, Any]:
         "import": Import.objects.create(organization=acme, file_name=f"{SECRET}.csv", path="nowhere", state="done").pk,
         "mailout": mailout.pk,
         "campaign": campaign.pk,
+        "invitation": Invitation.objects.create(
+            organization=acme, email=f"new@{SECRET}.example", role="analyst", digest=b"wall", expires_at=timezone.now()
+        ).pk,
         "api_key": ApiKey.objects.create(
             organization=acme, name=SECRET, prefix="ask_wall", digest=b"wall", scopes=["list:view"]
         ).pk,
@@ -92,6 +95,7 @@ Arguments = Callable[[dict[str, Any]], dict[str, Any]]
 
 SUBJECTS: Final[dict[str, Arguments]] = {
     "admin/team/": lambda of: {"pk": of["member"]},
+    "admin/team/invitations/": lambda of: {"pk": of["invitation"]},
     "admin/api-keys/": lambda of: {"pk": of["api_key"]},
     "admin/account/": lambda of: {"pk": of["account"]},
     "admin/campaigns/": lambda of: {"pk": of["campaign"], "mailout_id": of["mailout"]},
@@ -115,6 +119,9 @@ PUBLIC: Final = frozenset(
         "admin:login",
         "admin:jsi18n",  # words of widgets
         "sign_in_link",  # the token is the proof
+        "password_forgotten",  # the mailbox is the proof
+        "password_new",  # the token is the proof
+        "invitation",  # likewise
         "webhook_ses",  # the signature is the proof
     }
 )
