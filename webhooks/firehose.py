@@ -28,7 +28,7 @@ from django.views.decorators.http import require_POST
 from delivery.event_tasks import wake_processor
 from webhooks.inbound.bodies import Origin, read_body
 from webhooks.inbound.receiving import LOCAL_ACCOUNT, topics
-from webhooks.polling import store_together
+from webhooks.inbound.storing import store_together
 
 logger = structlog.get_logger(__name__)
 

@@ -21,7 +21,8 @@ from delivery.services.events import process_inbox, store_provider_messages
 from organizations.models import Organization
 from tests.delivery.events.mailouts import add_message, make_mailout, make_subscriber
 from tests.delivery.events.notifications import deliver, event
-from webhooks import firehose, polling
+from webhooks import firehose
+from webhooks.inbound import storing
 from webhooks.inbound.topics import Topics
 
 pytestmark = pytest.mark.django_db
@@ -185,7 +186,7 @@ def test_what_no_event_can_be_read_from_is_kept_once_with_its_reason_and_the_res
 
 
 def test_a_database_in_trouble_asks_for_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "store_provider_messages", Mock(side_effect=OperationalError("down")))
+    monkeypatch.setattr(storing, "store_provider_messages", Mock(side_effect=OperationalError("down")))
 
     answer = post(body(record()))
 
@@ -218,7 +219,7 @@ def test_a_message_that_postgresql_refuses_is_put_aside_alone(monkeypatch: pytes
             raise DataError("refused")
         return real(messages)
 
-    monkeypatch.setattr(polling, "store_provider_messages", refuse_one)
+    monkeypatch.setattr(storing, "store_provider_messages", refuse_one)
 
     assert post(body(record(messageId="good"), record(messageId="bad"))).status_code == 200
     assert Inbox.objects.count() == 1

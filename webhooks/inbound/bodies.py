@@ -62,7 +62,7 @@ def read_body(body: bytes, origin: Origin, find: Find) -> list[ProviderMessage]:
         return [_problem(body, origin, "not JSON")]
     except (GarbageError, MalformedEventError) as error:
         return [_problem(body, origin, str(error))]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:  # the last: a time of the year 1
         return [_problem(body, origin, f"not an SES event: {type(error).__name__}")]
 
 
