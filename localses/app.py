@@ -16,9 +16,12 @@ from starlette.staticfiles import StaticFiles
 from localses import control, inbox, logs
 from localses.api import Held
 from localses.config import Config, Settings
+from localses.counting import CountingDoor, is_counting
 from localses.program import Program, program_of
 from localses.sigv4 import SignedRequest
 from localses.wire import ConductedResponse
+
+COUNTING = CountingDoor()
 
 
 def signed_request(request: Request, body: bytes) -> SignedRequest:
@@ -45,11 +48,13 @@ async def ses(request: Request) -> Response:
 
 
 async def front(request: Request) -> Response:
-    """Answer a call of SNS, or a link of one of its messages; otherwise show the inbox."""
+    """Answer a call of SNS or of SES's first API, or a link of one of its messages; otherwise show the inbox."""
     if request.method != "POST" and "Action" not in request.query_params:
         return await inbox.index(request)
     running = program_of(request)
     signed = signed_request(request, await request.body())
+    if is_counting(signed):
+        return ConductedResponse(await running.at_desk(partial(COUNTING.answer, running.desk, signed)))
     return ConductedResponse(await running.at_desk(partial(running.sns.answer, signed)))
 
 

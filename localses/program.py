@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from localses.api import OPERATIONS, SesDoor
 from localses.config import Config, Settings
+from localses.counting import OPERATIONS as COUNTING_OPERATIONS
 from localses.courier_process import CourierProcess
 from localses.desk import Desk, open_desk
 from localses.sns import OPERATIONS as SNS_OPERATIONS
@@ -36,7 +37,7 @@ class Program:
 
     async def start(self) -> None:
         """Open the store and send the courier out."""
-        operations = SNS_OPERATIONS | OPERATIONS.keys()
+        operations = SNS_OPERATIONS | OPERATIONS.keys() | COUNTING_OPERATIONS.keys()
         self.desk = await self.at_desk(partial(open_desk, self.config, self.settings, operations))
         self.ses = SesDoor(self.desk)
         self.sns = SnsDoor(self.desk)

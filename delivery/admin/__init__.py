@@ -1,5 +1,5 @@
 """Pages of sending accounts and messages in the admin. Importing them registers their routes."""
 
-from delivery.admin import accounts, connecting, messages, unanswered
+from delivery.admin import accounts, connecting, messages, statistics, unanswered
 
-__all__ = ["accounts", "connecting", "messages", "unanswered"]
+__all__ = ["accounts", "connecting", "messages", "statistics", "unanswered"]

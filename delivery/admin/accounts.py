@@ -145,6 +145,7 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         to_mend=sum(point.tone != "ok" for point in points),
         may_edit=allowed(request, "account:edit"),
         may_add_sender=allowed(request, "account:edit") and (account.is_local or is_operator(user_of(request))),
+        may_see_statistics=account.provider == "ses" and allowed(request, "account:statistics"),
         may_set_up_local=account.is_local and bool(settings.LOCALSES_URL),
         public_url=settings.PUBLIC_URL,
         is_fullwidth="1",

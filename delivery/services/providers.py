@@ -16,6 +16,7 @@ from delivery.providers.base import PermanentError, Provider
 from delivery.providers.registry import create_provider
 from delivery.providers.ses import SesProvider
 from delivery.providers.ses.sns import SnsTopics
+from delivery.providers.ses.statistics import SesStatistics
 
 _providers: dict[tuple[int, int, str], tuple[dict[str, Any], Provider]] = {}
 
@@ -46,6 +47,11 @@ def administration_for(account: SendingAccount) -> SesProvider:
 def topics_for(account: SendingAccount) -> SnsTopics:
     """The SNS topics that bring an account's events. Another endpoint of SES is none of SNS."""
     return SnsTopics(**(_config(account) if account.is_local else {"region": account.region}))
+
+
+def statistics_for(account: SendingAccount) -> SesStatistics:
+    """Amazon's own count of an SES account."""
+    return SesStatistics(**_config(account))
 
 
 def _config(account: SendingAccount) -> dict[str, Any]:
