@@ -30,7 +30,8 @@ def statistics(request: HttpRequest, pk: int) -> HttpResponse:
     return render_page(
         request,
         "delivery/statistics.html",
-        title=_("What Amazon counted"),
+        title=_("Figures of the last 14 days"),
+        who="Local SES" if account.is_local else "Amazon",
         account=account,
         statistics=found,
         is_shown=is_shown,

@@ -5,6 +5,7 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from amazonsender.core.errors import NotFound
 from amazonsender.core.throttle import throttled
 from organizations.middleware import SESSION_KEY
+from organizations.selectors.members import language_of
 from organizations.services.invitations import accept_invitation, find_invitation
 
 
@@ -28,5 +30,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "as/invitation.html", {"error": error}, status=404)
     login(request, member.user, backend=settings.AUTHENTICATION_BACKENDS[0])
     request.session[SESSION_KEY] = member.organization_id
-    messages.success(request, _("You are in the team of “%(organization)s”.") % {"organization": member.organization})
+    with translation.override(language_of(member.user, member.organization)):  # the next page's
+        text = _("You are in the team of “%(organization)s”.") % {"organization": member.organization}
+    messages.success(request, text)
     return redirect("admin:index" if member.user.has_usable_password() else "admin:password_change")
