@@ -65,7 +65,6 @@ class Sampler:
         self._connection = psycopg.connect(database_url, autocommit=True, application_name=OWN_NAME)
         self._broker = redis.Redis.from_url(broker)
         self._roots = {name: psutil.Process(pid) for name, pid in roots.items()}
-        self._postmaster = psutil.Process(self._connection.info.backend_pid).parent()
         self.times: list[float] = []
         self.samples: list[dict[Key, float]] = []
 
@@ -75,7 +74,7 @@ class Sampler:
 
     def take(self, at: float) -> dict[Key, float]:
         """Measure everything, `at` seconds after the start."""
-        sample = self._memory() | self._connections() | self._tables() | self._lags()
+        sample = self._memory() | self._sessions() | self._tables() | self._lags()
         self.times.append(at)
         self.samples.append(sample)
         return sample
@@ -85,26 +84,34 @@ class Sampler:
         return series_of(self.times, self.samples)
 
     def _memory(self) -> dict[Key, float]:
-        """PSS of each process; of PostgreSQL without shared memory, because its buffers fill by design."""
+        """PSS of each process."""
         found: dict[Key, float] = {}
         for name, root in self._roots.items():
             found[name, "memory MB"] = root.memory_full_info().pss / MEGABYTE
             for place, child in enumerate(sorted(root.children(recursive=True), key=lambda one: one.pid), 1):
                 with suppress(psutil.NoSuchProcess):
                     found[f"{name}, child {place}", "memory MB"] = child.memory_full_info().pss / MEGABYTE
-        private = 0.0
-        for process in [self._postmaster, *self._postmaster.children()] if self._postmaster else []:
-            with suppress(OSError):  # it ended meanwhile
-                private += _anonymous_pss(process.pid)
-        return found | {("postgresql, private", "memory MB"): private / MEGABYTE}
+        return found
 
-    def _connections(self) -> dict[Key, float]:
-        row = self._connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    def _sessions(self) -> dict[Key, float]:
+        """How many sessions PostgreSQL has, and the memory of the largest and of one on average.
+
+        Without shared memory, because its buffers fill by design. Not of all together: whether three more are open just then moves that by more than any of them grows in a day.
+        """
+        rows = self._connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
             " AND backend_type = 'client backend' AND application_name <> %s",
             [OWN_NAME],
-        ).fetchone()
-        return {("database", "connections"): float(row[0] if row else 0)}
+        ).fetchall()
+        sizes = []
+        for (pid,) in rows:
+            with suppress(OSError):  # it ended meanwhile
+                sizes.append(_anonymous_pss(pid) / MEGABYTE)
+        found = {("database", "connections"): float(len(rows))}
+        if sizes:
+            found["postgresql, largest session", "memory MB"] = max(sizes)
+            found["postgresql, average session", "memory MB"] = sum(sizes) / len(sizes)
+        return found
 
     def _tables(self) -> dict[Key, float]:
         found: dict[Key, float] = {}
