@@ -306,8 +306,14 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {"default": database_settings(DATABASE_URL, pool_size=DB_POOL_SIZE if DB_POOL else 0)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+CACHE_TIMEOUT_SECONDS = 2  # a cache that hangs is a cache that is away; the engine asks it every second
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL, "KEY_PREFIX": "as"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "KEY_PREFIX": "as",
+        "OPTIONS": {"socket_connect_timeout": CACHE_TIMEOUT_SECONDS, "socket_timeout": CACHE_TIMEOUT_SECONDS},
+    }
 }
 
 AUTH_PASSWORD_VALIDATORS = [
