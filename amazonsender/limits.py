@@ -48,7 +48,7 @@ LIMITS: Final = (
     Limit("^c/", "wrong_tokens", "60/m", Counted.OWN, "Links that are not ours; those that are never count."),
     Limit("u/", "wrong_tokens", "60/m", Counted.OWN, "Likewise: one-click requests come from mail providers."),
     Limit("p/", "wrong_tokens", "60/m", Counted.OWN, "Likewise."),
-    Limit("v/", "web_view", "120/m", Counted.OWN, "An email in the browser is built anew each time."),
+    Limit("v/", "web_view", "1200/m", Counted.OWN, "Built anew each time; gateways look into each email."),
 )
 ROOT: Final = Limit("", "pages", "600/m", Counted.ALL, "The address without a path.")
 NOWHERE: Final = Limit("(no route)", "nowhere", "120/m", Counted.REFUSED, "Scanners.")

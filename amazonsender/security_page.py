@@ -41,7 +41,7 @@ protected.
 | scripts in emails and templates | sandboxed frames, and [a policy](#content-security-policy) without `unsafe-inline` or `unsafe-eval` for scripts |
 | a forged form | Django's CSRF tokens, `SameSite=Lax`, `__Host-` cookies with the production settings |
 | floods | [limits](#how-often-one-may-ask); a body is read up to its endpoint's bound and refused with 413 above it |
-| slow requests | headers have 10 seconds with `runstack`; for slow bodies let the proxy in front read requests whole (nginx does by default) |
+| slow requests | headers have 10 seconds; bodies 20, or longer while 4 KB a second come in, in threads that only wait, 24 at most ([how](operations.md)); a proxy in front that reads requests whole, as nginx does by default, takes it off the web process |
 | an invented client address | only what `TRUSTED_PROXIES` proxies appended counts, from `TRUSTED_PROXY_NETWORKS` where set, in the one header that `PROXY_HEADER` names |
 | logs and error reports that give people away | ids rather than addresses; secrets, contents and what looks like an address are blanked, also in tracebacks |
 | figures for strangers | `/metrics` doesn't exist without its token or network |

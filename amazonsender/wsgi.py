@@ -1,10 +1,15 @@
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from amazonsender.bodies import WholeBodies
+from amazonsender.core.slow_senders import SlowSenders
 from amazonsender.core.startup import refuse_wrong_configuration
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amazonsender.settings.production")
 
-application = get_wsgi_application()
+application = WholeBodies(
+    get_wsgi_application(), at_once=settings.WEB_THREADS, slow_senders=SlowSenders(settings.BODY_SECONDS)
+)
 refuse_wrong_configuration()

@@ -98,6 +98,12 @@ WEB_THREADS = env.int(
     minimum=1,
     help="Requests that each web process works on at once. Granian's --blocking-threads is 28 more: they wait for bodies.",
 )
+BODY_SECONDS = env.int(
+    "BODY_SECONDS",
+    default=20,
+    minimum=1,
+    help="For a request's body to come in, or longer while 4 KB a second do. Then its connection is shut (on Linux).",
+)
 DB_POOL = env.bool(
     "DB_POOL", default=False, help="Keep a pool of connections in each web process (psycopg's). Off behind PgBouncer."
 )

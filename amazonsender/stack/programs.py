@@ -8,6 +8,7 @@ from amazonsender.stack.child import Program
 
 PROBE_SECONDS = 1.0
 HEADER_SECONDS = 10  # for a request's headers, so that slow ones keep no connection
+BLOCKING_THREADS = 32  # of which WEB_THREADS of the settings work, and the others wait for bodies that come slowly
 
 
 def list_programs(*, host: str, port: int, send_processes: int, localses: bool, queues: bool = False) -> list[Program]:
@@ -20,7 +21,7 @@ def list_programs(*, host: str, port: int, send_processes: int, localses: bool, 
     worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     web = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", "1", "--blocking-threads", "4", "--no-ws",
+        "--workers", "1", "--blocking-threads", str(BLOCKING_THREADS), "--no-ws",
         "--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "amazonsender.wsgi:application",
     ]  # fmt: skip
     scheduler = [*celery, "beat", "--loglevel", "INFO"]

@@ -77,7 +77,7 @@ def _remainder(track: str, link_no: int, signed: str) -> str | None:
 
 
 @require_safe
-@throttled("web_view", rate="120/m")
+@throttled("web_view", rate="1200/m")
 def show_email(request: HttpRequest, track: str) -> HttpResponse:
     """The email in the browser."""
     token = read_track_token(track)

@@ -25,6 +25,7 @@ from amazonsender.embedded.binaries import find_postgres, find_valkey
 from amazonsender.embedded.home import find_home
 from amazonsender.embedded.postgres import Postgres
 from amazonsender.embedded.valkey import Valkey
+from amazonsender.stack.programs import BLOCKING_THREADS
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "benchmarks-only-" + "k" * 40
@@ -188,7 +189,7 @@ def start_workers(env: dict[str, str], *, processes: int, log: Path) -> list[sub
     ]  # fmt: skip
 
 
-def start_web(env: dict[str, str], *, threads: int = 4) -> tuple[subprocess.Popen[bytes], int]:
+def start_web(env: dict[str, str], *, threads: int = BLOCKING_THREADS) -> tuple[subprocess.Popen[bytes], int]:
     """The web server as `runstack` starts it, on a free port; ready to answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

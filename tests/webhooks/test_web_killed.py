@@ -21,7 +21,7 @@ from tests.delivery.events.notifications import event
 from tests.webhooks.web_process import STREAM, TEXT, TOPIC, Web, firehose_body, firehose_headers, signer
 
 RECORDS = 100
-COUNT = 3000
+COUNT = int(os.environ.get("INTAKE_EVENTS", "3000"))
 
 
 @pytest.fixture

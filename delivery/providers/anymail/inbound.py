@@ -76,11 +76,12 @@ class AnymailInbound:
             ValueError,
             TypeError,
             AttributeError,
+            RecursionError,
         ) as error:  # a key that is none, a body that is none
             raise ForgedRequestError(f"cannot be checked: {type(error).__name__}") from error
         try:
             return list(_events(view.parse_events(request)))
-        except (*_REFUSED, LookupError, ValueError, TypeError, AttributeError) as error:
+        except (*_REFUSED, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UnreadableRequestError(f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
