@@ -82,7 +82,13 @@ def _check_accounts(durability_problem: str) -> None:
 
 @shared_task(name="delivery.tasks.send_system_emails", ignore_result=True, expires=WAKE_EXPIRES_SECONDS)
 def send_system_emails() -> None:
-    """Hand over the product's own letters that are due. Woken when one is queued, and every 15 seconds."""
+    """Hand over the product's own letters that are due. Woken when one is queued, and every 15 seconds.
+
+    A restored or copied database has letters that were sent already: it waits for `confirm_home`, as accounts do.
+    """
+    with open_connection() as connection:
+        if home.check_home(connection):
+            return
     system_emails.send_due()
 
 

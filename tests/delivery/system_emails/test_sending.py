@@ -55,6 +55,7 @@ def test_a_letter_goes_over_sess_wire_and_stands_in_the_inbox(localses: Running)
     assert html.get_content().strip() == LETTER.html
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_tasks_send_and_purge_and_ring_by_themselves(localses: Running) -> None:
     put()
 
@@ -67,6 +68,17 @@ def test_the_tasks_send_and_purge_and_ring_by_themselves(localses: Running) -> N
     assert {("delivery.tasks.send_system_emails", 15), ("delivery.tasks.purge_system_emails", 3600)} <= set(
         PERIODIC.values()
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_not_at_home_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    put()
+    monkeypatch.setattr("delivery.tasks.home.check_home", lambda _connection: "another cluster")
+
+    send_system_emails()
+
+    assert mail.outbox == []
+    assert states() == [("queued", 0, 0, "")]
 
 
 def test_a_domain_of_other_letters_goes_out_as_the_wire_wants_it(localses: Running) -> None:
