@@ -39,6 +39,9 @@ class Limit:
 LIMITS: Final = (
     Limit("admin/", "admin", "1200/m", Counted.ALL, "A team behind one address, each with several tabs."),
     Limit("admin/login/", "login", "20/m", Counted.OWN, "Guessing passwords: every attempt counts."),
+    Limit("admin/account/<int:pk>/check/", "account_checks", "60/m", Counted.ALL, "Each asks Amazon and DNS."),
+    Limit("admin/account/<int:pk>/domains/<str:name>/check/", "account_checks", "60/m", Counted.ALL, "Likewise."),
+    Limit("admin/account/<int:pk>/set-up/", "account_checks", "60/m", Counted.ALL, "Likewise."),
     Limit("sign-in/", "sign_in_link", "20/m", Counted.OWN, "Guessing links."),
     Limit("password/", "password", "20/m", Counted.OWN, "Guessing links; a mailbox gets 3 letters an hour at most."),
     Limit("invitation/", "invitation", "20/m", Counted.OWN, "Guessing links."),

@@ -1,4 +1,4 @@
-"""System checks about accounts; they ask the database, so that they run with `check --database default`."""
+"""System checks about accounts, which run with `check --database default` as they ask it, and about DNS servers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's word for it
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's word for it
 from django.db import DatabaseError
 
+from delivery.domains.lookup import ServerError, parse_server
 from delivery.models import SendingAccount
 from delivery.services.inbound import guard_of
 
@@ -34,3 +36,21 @@ def accounts_without_a_guard(
         for account in accounts
         if guard_of(account) is False
     ]
+
+
+@register
+def dns_servers(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    """Settings that name no DNS servers."""
+    found: list[CheckMessage] = []
+    for server in settings.DNS_RESOLVERS:
+        try:
+            parse_server(server)
+        except ServerError as error:
+            found.append(
+                Error(
+                    f"DNS_RESOLVERS: {error}.",
+                    hint="Write such as 192.0.2.53 or [2001:db8::53]:5353.",
+                    id="amazonsender.E021",
+                )
+            )
+    return found

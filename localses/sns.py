@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
+import orjson
+
 from localses import topics
 from localses.api import Answer
 from localses.config import ACCOUNT_ID, DEFAULT_REGION
@@ -116,7 +118,7 @@ class SnsDoor:
             raise _invalid("Topic Name")
         arn = f"arn:aws:sns:{params['_Region']}:{ACCOUNT_ID}:{name}"
         if self._desk.store.resource("topic", arn) is None:
-            attributes = {"SignatureVersion": "1"}
+            attributes = {"SignatureVersion": "1", "Policy": _usual_policy(arn)}
             for key, value in entries(params, "Attributes").items():
                 attributes[key] = _checked_attribute(key, value)
             self._desk.store.put_resource("topic", arn, attributes, self._desk.clock())
@@ -271,6 +273,20 @@ class SnsDoor:
     def _subscriptions(self, topic_arn: str) -> list[sqlite3.Row]:
         rows = self._desk.store.db.execute("SELECT * FROM subscription WHERE topic_arn = ? ORDER BY arn", (topic_arn,))
         return rows.fetchall()
+
+
+def _usual_policy(arn: str) -> str:
+    """Return the policy that Amazon gives a new topic: whoever is of the account may use it, its services too."""
+    statement = {
+        "Sid": "__default_statement_ID",
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": ["SNS:Publish", "SNS:Subscribe", "SNS:GetTopicAttributes", "SNS:SetTopicAttributes"],
+        "Resource": arn,
+        "Condition": {"StringEquals": {"AWS:SourceOwner": ACCOUNT_ID}},
+    }
+    document = {"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": [statement]}
+    return orjson.dumps(document).decode()
 
 
 def _checked_attribute(name: str, value: str) -> str:

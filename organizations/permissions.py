@@ -25,6 +25,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "api_key:edit": RUNNERS,
     "account:view": EVERYBODY,
     "account:edit": RUNNERS,
+    "account:set_up": OWNER,
     "account:statistics": OWNER,
     "subscriber:view": EVERYBODY,
     "subscriber:edit": WRITERS,

@@ -150,6 +150,13 @@ SES_ENDPOINT_URL = env.url(
     "SES_ENDPOINT_URL", default="", help="Another endpoint of Amazon SES, such as a VPC or FIPS one. Usually empty."
 )
 
+DNS_RESOLVERS = env.list(
+    "DNS_RESOLVERS",
+    default=(),
+    example="192.0.2.53,[2001:db8::53]:5353",
+    help="DNS servers that the records of sending domains are looked up at. Empty: those of the machine.",
+)
+
 env.section("Events")
 EVENT_QUEUE_URLS = env.list(
     "EVENT_QUEUE_URLS",

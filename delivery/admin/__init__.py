@@ -1,5 +1,5 @@
 """Pages of sending accounts and messages in the admin. Importing them registers their routes."""
 
-from delivery.admin import accounts, connecting, messages, statistics, unanswered
+from delivery.admin import accounts, connecting, domains, messages, setting_up, statistics, unanswered
 
-__all__ = ["accounts", "connecting", "messages", "statistics", "unanswered"]
+__all__ = ["accounts", "connecting", "domains", "messages", "setting_up", "statistics", "unanswered"]

@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from amazonsender.core.errors import DomainError
 from delivery.admin.account_forms import AccountForm, AmazonAccountForm, LimitForm, LocalAccountForm
-from delivery.models import ParkReason, SendingAccount
+from delivery.models import ParkReason, SendingAccount, SendingDomain
 from delivery.providers.base import ProviderError
 from delivery.providers.registry import provider_class
 from delivery.providers.ses.names import SENDER
 from delivery.selectors.mailouts import own_accounts, pace_of
-from delivery.services.account_points import WAYS_ON, points_of
+from delivery.services.account_points import WAYS_ON, domain_summaries, points_of
 from delivery.services.accounts import (
     add_sender,
     check_account,
@@ -25,6 +25,7 @@ from delivery.services.accounts import (
     set_up_local_account,
     update_account,
 )
+from delivery.services.inspecting import is_fresh, is_stale, look_again
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
@@ -126,7 +127,8 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
     parked = ParkReason(pace.parked_reason) if pace and pace.parked_reason else None
     used = account.sent_last_24_hours
     identities = list(account.identities.order_by("-is_verified", "identity"))
-    points = points_of(account, identities, parked)
+    domains = list(SendingDomain.objects.filter(account=account).order_by("name"))
+    points = points_of(account, identities, parked, domains)
     return render_page(
         request,
         "delivery/account.html",
@@ -143,6 +145,10 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         identities=identities,
         points=points,
         to_mend=sum(point.tone != "ok" for point in points),
+        domains=domain_summaries(account, domains),
+        is_stale=allowed(request, "account:edit") and is_stale(account),
+        is_fresh=is_fresh(account.inspected_at),
+        may_set_up=account.provider == "ses" and allowed(request, "account:set_up"),
         may_edit=allowed(request, "account:edit"),
         may_add_sender=allowed(request, "account:edit") and (account.is_local or is_operator(user_of(request))),
         may_see_statistics=account.provider == "ses" and allowed(request, "account:statistics"),
@@ -155,12 +161,18 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
 @admin_page("account/<int:pk>/check/", name="sending_account_check", permission="account:edit")
 @require_POST
 def check(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask the provider now."""
-    account = check_account(account=_account(request, pk))
-    if account.check_error:
-        messages.error(request, _("The provider did not answer as hoped: %(error)s") % {"error": account.check_error})
-    else:
-        messages.success(request, _("Checked just now."))
+    """Ask the provider and DNS now. A page that asks by itself gets no message about it."""
+    account = _account(request, pk)
+    is_asked = look_again(account=account)
+    if "HX-Request" not in request.headers:
+        if not is_asked:
+            messages.info(request, _("It was checked a moment ago. Wait ten seconds."))
+        elif account.check_error:
+            messages.error(
+                request, _("The provider did not answer as hoped: %(error)s") % {"error": account.check_error}
+            )
+        else:
+            messages.success(request, _("Checked just now."))
     return redirect("admin:sending_account", pk=pk)
 
 

@@ -56,10 +56,12 @@ def parse(record: str, *, is_above: bool = False) -> Dmarc:
     )
 
 
-def is_aligned(domain: str, other: str, *, is_strict: bool) -> bool:
+def is_aligned(domain: str, other: str, *, owner: str, is_strict: bool) -> bool:
     """Say whether the domain of the From address is aligned with one that signed, or that bounces go to.
 
-    Relaxed alignment compares organizational domains. Amazon's signing domain is the sender's or stands above it, and
-    its MAIL FROM domain below that, so that one within the other is the same organization's.
+    Relaxed alignment compares organizational domains. `owner` is the domain that Amazon verified: whoever proved it in
+    DNS has everything below it, so that what stands below it is one organization's.
     """
-    return domain == other if is_strict else is_within(domain, other) or is_within(other, domain)
+    if is_strict:
+        return domain == other
+    return bool(owner) and is_within(domain, owner) and is_within(other, owner)

@@ -8,6 +8,7 @@ from delivery.models.accounts import (
     SendingAccount,
 )
 from delivery.models.compiled import CompiledEmail, MailoutEmail
+from delivery.models.domains import SendingDomain
 from delivery.models.engine import EngineHome, EngineSlot, MailoutCounter
 from delivery.models.events import (
     DeliveryEvent,
@@ -64,6 +65,7 @@ __all__ = [
     "SendCall",
     "SenderIdentity",
     "SendingAccount",
+    "SendingDomain",
     "StatDomain",
     "StatEmail",
     "StatHour",

@@ -59,6 +59,9 @@ class SendingAccount(models.Model):
     sent_last_24_hours = models.FloatField(default=0)
     checked_at = models.DateTimeField(null=True)
     check_error = models.TextField(blank=True)
+    # how it is set up there, as delivery.services.inspecting found it; judged when somebody looks
+    inspection = models.JSONField(default=dict, blank=True)
+    inspected_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[SendingAccount]] = OrganizationQuerySet["SendingAccount"].as_manager()

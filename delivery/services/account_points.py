@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from amazonsender.core.loopback import is_loopback
-from delivery.models import ParkReason, SenderIdentity, SendingAccount
-from delivery.services.points import Point
+from delivery.models import ParkReason, SenderIdentity, SendingAccount, SendingDomain
+from delivery.services.domain_records import report_of
+from delivery.services.domains import domain_names, may_look_up
+from delivery.services.event_points import event_points
+from delivery.services.points import NOTE, OK, STOP, Point
 from delivery.services.provider_points import points_of_other
+from delivery.services.record_rows import PILLS
+from delivery.services.standing_points import standing_points
 
 STALE_AFTER: Final = datetime.timedelta(minutes=10)  # accounts are checked every minute
-NEARLY_USED: Final = 0.8  # of the day's quota: time to ask for more
 
 # What a parked account needs, in a sentence a person can act on.
 WAYS_ON: Final = {
@@ -35,7 +37,20 @@ WAYS_ON: Final = {
 }
 
 
-def points_of(account: SendingAccount, identities: Sequence[SenderIdentity], parked: ParkReason | None) -> list[Point]:
+class DomainSummary(NamedTuple):
+    """pill: its colour and icon."""
+
+    name: str
+    pill: str
+    said: str
+
+
+def points_of(
+    account: SendingAccount,
+    identities: Sequence[SenderIdentity],
+    parked: ParkReason | None,
+    domains: Sequence[SendingDomain] = (),
+) -> list[Point]:
     """Everything that sending depends on, what stops it first."""
     if account.provider != "ses":
         points = points_of_other(account, identities, parked)
@@ -43,110 +58,124 @@ def points_of(account: SendingAccount, identities: Sequence[SenderIdentity], par
         points = [
             _check(account),
             _allowed(account, parked),
-            *_senders(account, identities),
-            _events(account),
-            *_recipients(account),
-            *_day(account),
+            *_senders(account, identities, domains),
+            *(_domain(domain, account) for domain in domains),
+            *event_points(account),
+            *standing_points(account),
         ]
-    order = ("stop", "note", "ok")
+    order = (STOP, NOTE, OK)
     return sorted(points, key=lambda point: order.index(point.tone))
 
 
+def domain_summaries(account: SendingAccount, domains: Sequence[SendingDomain]) -> list[DomainSummary]:
+    """The domains of an account's senders, with what is to be said of each in a word; also those not looked at yet."""
+    if account.provider != "ses":
+        return []
+    known = {domain.name: domain for domain in domains}
+    found = []
+    for name in domain_names(account):
+        domain = known.get(name)
+        if domain is None:
+            found.append(DomainSummary(name, "off", _("Not looked up yet")))
+            continue
+        report = report_of(domain, account)
+        if report.tone != OK:
+            count = report.to_mend + bool(report.trouble)
+            said = ngettext("%(n)s thing to mend", "%(n)s things to mend", count) % {"n": count}
+            found.append(DomainSummary(name, PILLS[report.tone], said))
+        elif may_look_up(account, name):
+            found.append(DomainSummary(name, PILLS[OK], _("In place")))
+        else:
+            found.append(DomainSummary(name, "off", _("Not looked up")))
+    return found
+
+
 def _check(account: SendingAccount) -> Point:
+    about = _("Check")
     why = _("Limits, health and verified senders are what Amazon said last.")
     if account.checked_at is None:
-        return Point("note", _("Nobody has asked Amazon yet"), why, _("Check it now."), "check")
+        return Point(NOTE, _("Nobody has asked Amazon yet"), why, _("Check it now."), "check", about=about)
     if account.check_error:
         step = _("%(error)s Look at the credentials in the server’s environment and at the region, then check again.")
-        return Point("note", _("The last check failed"), why, step % {"error": account.check_error}, "check")
+        state = _("The last check failed")
+        return Point(NOTE, state, why, step % {"error": account.check_error}, "check", about=about)
     minutes = int((timezone.now() - account.checked_at) / datetime.timedelta(minutes=1))
     if timezone.now() - account.checked_at > STALE_AFTER:
         return Point(
-            "note",
+            NOTE,
             ngettext("Last checked %(n)s minute ago", "Last checked %(n)s minutes ago", minutes) % {"n": minutes},
             why,
             _("It is asked every minute: see that the scheduler and a worker are running, then check again."),
             "check",
+            about=about,
         )
     if minutes:
         said = ngettext("Checked %(n)s minute ago", "Checked %(n)s minutes ago", minutes) % {"n": minutes}
     else:
         said = _("Checked less than a minute ago")
-    return Point("ok", said, why)
+    return Point(OK, said, why, about=about)
 
 
 def _allowed(account: SendingAccount, parked: ParkReason | None) -> Point:
+    about = _("Sending")
     why = _("While Amazon holds the account, every campaign waits; nobody is lost and nobody gets it twice.")
     if parked:
-        return Point("stop", f"{parked.label}.", why, str(WAYS_ON[parked]), "check")
-    return Point("ok", _("Sending is switched on"), why)
+        return Point(STOP, f"{parked.label}.", why, str(WAYS_ON[parked]), "check", about=about)
+    return Point(OK, _("Sending is switched on"), why, about=about)
 
 
-def _senders(account: SendingAccount, identities: Sequence[SenderIdentity]) -> Iterator[Point]:
+def _senders(
+    account: SendingAccount, identities: Sequence[SenderIdentity], domains: Sequence[SendingDomain]
+) -> Iterator[Point]:
+    about = _("Senders")
     why = _("Amazon refuses mail from an address or domain that it does not know to be yours.")
     open_names = [sender.identity for sender in identities if not sender.is_verified]
     if not identities:
-        yield Point("stop", _("No sender yet"), why, _("Add an address or, better, your domain below."))
+        yield Point(STOP, _("No sender yet"), why, _("Add an address or, better, your domain below."), about=about)
     elif len(open_names) == len(identities):
-        yield Point("stop", _("No sender is verified"), why, _verify_step(open_names))
+        yield Point(STOP, _("No sender is verified"), why, _verify_step(open_names), about=about)
     elif open_names:
-        yield Point("note", _("Not every sender is verified"), why, _verify_step(open_names))
+        yield Point(NOTE, _("Not every sender is verified"), why, _verify_step(open_names), about=about)
     else:
-        yield Point("ok", _("Every sender is verified"), why)
-    unsigned = [sender.identity for sender in identities if sender.is_verified and sender.dkim_status != "SUCCESS"]
+        yield Point(OK, _("Every sender is verified"), why, about=about)
+    told = {domain.name for domain in domains}  # of these the records are told one by one
+    unsigned = [
+        sender.identity
+        for sender in identities
+        if sender.is_verified and sender.dkim_status != "SUCCESS" and sender.identity.rpartition("@")[2] not in told
+    ]
     if unsigned and not account.is_local:
         yield Point(
-            "note",
+            NOTE,
             _("DKIM is not set up for %(names)s") % {"names": ", ".join(unsigned)},
             _("Gmail and Yahoo ask everybody who mails many people to sign with their own domain."),
-            _("Open the identity in the Amazon SES console and put its three CNAME records into your DNS."),
+            _("Check again, then open the domain below: it shows the records to put into your DNS."),
+            "check",
+            about=_("DKIM"),
         )
 
 
 def _verify_step(names: Sequence[str]) -> str:
     return _(
         "For %(names)s: an address is verified by the link in Amazon’s email to it, a domain by the CNAME records "
-        "that the Amazon SES console shows for it. Then check again."
+        "that its page below shows. Then check again."
     ) % {"names": ", ".join(names)}
 
 
-def _events(account: SendingAccount) -> Point:
-    why = _("Without them bounces and complaints are never learned, and the brake is blind.")
-    if not account.configuration_set or not account.topic_arns:
-        if account.is_local:
-            return Point("stop", _("Events do not come back"), why, _("Set up Local SES again."), "local")
-        step = _(
-            "Create a configuration set with an SNS destination at Amazon, and enter its name and the topic’s ARN."
-        )
-        return Point("stop", _("Events do not come back"), why, step, "edit")
-    if not account.is_local and is_loopback(settings.PUBLIC_URL):
-        step = _("Set PUBLIC_URL to the address under which Amazon and your readers reach this server, and restart it.")
-        return Point("stop", _("Amazon can’t reach this server"), why, step)
-    return Point("ok", _("Events have a way back"), why)
-
-
-def _recipients(account: SendingAccount) -> Iterator[Point]:
-    if account.is_local:
-        return
-    why = _("In Amazon’s sandbox only addresses that you verified get mail, and few of them a day.")
-    if account.production_access:
-        yield Point("ok", _("It may mail anyone"), why)
-    else:
-        step = _("Ask for it in the Amazon SES console: Account dashboard, Request production access. It takes a day.")
-        yield Point("note", _("It is in Amazon’s sandbox"), why, step)
-
-
-def _day(account: SendingAccount) -> Iterator[Point]:
-    """How much of Amazon's 24 hours is used; nothing before the first answer or without a limit (-1)."""
-    if account.checked_at is None or account.max_24_hour_send <= 0:
-        return
-    why = _("Amazon counts every recipient of the last 24 hours, whoever sent to them through this account.")
-    share = account.sent_last_24_hours / account.max_24_hour_send
-    said = _("%(share)s %% of the day’s quota is used") % {"share": int(share * 100)}
-    if share < NEARLY_USED:
-        yield Point("ok", said, why)
-    else:
-        step = _(
-            "Campaigns wait when it is used up. For more, ask in the AWS Service Quotas console for a higher quota."
-        )
-        yield Point("note", said, why, step)
+def _domain(domain: SendingDomain, account: SendingAccount) -> Point:
+    why = _("Mailboxes look these records up before they take mail of the domain.")
+    name = {"name": domain.name}
+    report = report_of(domain, account)
+    if report.tone == OK:
+        if not may_look_up(account, domain.name):
+            state = _("%(name)s is not looked up: nothing leaves this machine") % name
+        else:
+            state = _("All records of %(name)s are in place") % name
+        return Point(OK, state, why, about=_("DNS"), subject=domain.name)
+    state = ngettext(
+        "%(n)s thing to mend for %(name)s", "%(n)s things to mend for %(name)s", report.to_mend + bool(report.trouble)
+    ) % {"n": report.to_mend + bool(report.trouble), **name}
+    if report.trouble:
+        state = _("%(name)s: %(trouble)s") % {**name, "trouble": report.trouble}
+    step = _("Open the domain: each record stands there with its value to copy.")
+    return Point(report.tone, state, why, step, "domain", about=_("DNS"), subject=domain.name)

@@ -69,7 +69,7 @@ def create_account(
     several organizations.
     """
     if not is_local:
-        _require_operator(actor)
+        require_operator(actor)
     if is_local and not settings.LOCALSES_URL:
         raise InvalidInput(_("Local SES is not configured: set LOCALSES_URL."))
     with transaction.atomic():
@@ -104,7 +104,7 @@ def update_account(*, account: SendingAccount, actor: User | None, changes: dict
     if not changes:
         return account
     if not account.is_local and DEALT_OUT & changes.keys():
-        _require_operator(actor)
+        require_operator(actor)
     for name, value in changes.items():
         setattr(account, name, value)
     with transaction.atomic():
@@ -121,9 +121,12 @@ def update_account(*, account: SendingAccount, actor: User | None, changes: dict
     return check_account(account=account)
 
 
-def _require_operator(actor: User | None) -> None:
-    """All organizations send with the same credentials: which may use a region, a topic or a sender is no organization's
-    to say, or the first to claim a domain would have it. Raises Forbidden."""
+def require_operator(actor: User | None) -> None:
+    """Raise Forbidden unless somebody runs the installation.
+
+    All organizations send with the same credentials: which may use a region, a topic or a sender is no organization's to
+    say, or the first to claim a domain would have it.
+    """
     if not is_operator(actor):
         raise Forbidden(
             _("Several organizations share this installation’s Amazon account. Ask whoever runs it to do this for you.")
@@ -170,7 +173,7 @@ def add_sender(
 ) -> SenderIdentity:
     """Register a sender address or domain with the provider and remember it. Raises Forbidden as create_account."""
     if not account.is_local:
-        _require_operator(actor)
+        require_operator(actor)
     else:
         administration_for(account).put_identity(identity)
     sender, _made = SenderIdentity.objects.get_or_create(

@@ -62,6 +62,8 @@ def _config(account: SendingAccount) -> dict[str, Any]:
         return {**variant, **options_of(account)}
     if not account.is_local:
         return {"region": account.region, "endpoint_url": settings.SES_ENDPOINT_URL or None}
+    if not settings.LOCALSES_URL:  # or the adapter would go to Amazon instead
+        raise PermanentError(_("Local SES is not configured: set LOCALSES_URL."))
     return {
         "region": account.region,
         "endpoint_url": settings.LOCALSES_URL,

@@ -25,7 +25,7 @@ TABLE = {
     Role.ANALYST: READ,
     Role.MARKETER: READ | WRITE,
     Role.ADMIN: READ | WRITE | RUN,
-    Role.OWNER: READ | WRITE | RUN | {"team:edit_owners", "account:statistics"},
+    Role.OWNER: READ | WRITE | RUN | {"team:edit_owners", "account:set_up", "account:statistics"},
 }
 
 

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from campaigns.models import Campaign, Template, TemplateVersion
-from delivery.models import Mailout, SenderIdentity, SendingAccount
+from delivery.models import Mailout, SenderIdentity, SendingAccount, SendingDomain
 from organizations.models import ApiKey, Invitation, Member, Organization
 from subscribers.models import AttributeDefinition, Domain, Import, List, Subscriber, Suppression
 from tests.cast import Cast
@@ -52,6 +52,7 @@ def belongings(cast: Cast) -> dict[str, Any]:
     Organization.objects.filter(pk=acme.pk).update(postal_address=SECRET, sender_name=SECRET)
     account = SendingAccount.objects.create(organization=acme, name=SECRET, is_local=True)
     SenderIdentity.objects.create(organization=acme, account=account, identity=f"{SECRET}.example")
+    SendingDomain.objects.create(organization=acme, account=account, name=f"{SECRET}.example")
     template = Template.objects.create(organization=acme, name=SECRET)
     TemplateVersion.objects.create(template=template, number=1, html=f"{SECRET} {{{{ content }}}}")
     mailing_list = List.objects.create(organization=acme, name=SECRET)
@@ -97,7 +98,7 @@ SUBJECTS: Final[dict[str, Arguments]] = {
     "admin/team/": lambda of: {"pk": of["member"]},
     "admin/team/invitations/": lambda of: {"pk": of["invitation"]},
     "admin/api-keys/": lambda of: {"pk": of["api_key"]},
-    "admin/account/": lambda of: {"pk": of["account"]},
+    "admin/account/": lambda of: {"pk": of["account"], "name": f"{SECRET}.example"},
     "admin/campaigns/": lambda of: {"pk": of["campaign"], "mailout_id": of["mailout"]},
     "admin/templates/": lambda of: {"pk": of["template"], "number": 1},
     "admin/messages/": lambda of: {"pk": of["mailout"], "n": 1},

@@ -7,14 +7,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from delivery.models import AccountPace, ParkReason, SendingAccount
+from delivery.models import AccountPace, ParkReason, SendingAccount, SendingDomain
 from delivery.services.account_points import points_of
-from delivery.services.accounts import check_account
+from delivery.services.domain_records import DomainReport, report_of
+from delivery.services.inspecting import look_again
 
 
 class Command(BaseCommand):
     help = (
-        "Ask the provider for limits, quota and state of all sending accounts, or one. "
+        "Ask the provider for limits, quota and state of all sending accounts, or one; and of those at Amazon how they are "
+        "set up, and DNS for the records of their domains. "
         "Exit code 0: all can send; 1: one can't, or there is none with this id."
     )
 
@@ -28,7 +30,10 @@ class Command(BaseCommand):
             accounts = accounts.filter(pk=options["id"])
             if not accounts:
                 raise CommandError(f"There is no sending account {options['id']}.")
-        results = [self._describe(check_account(account=account)) for account in accounts]
+        results = []
+        for account in accounts:
+            look_again(account=account, is_forced=True)
+            results.append(self._describe(account))
         if options["format"] == "json":
             self.stdout.write(json.dumps(results))
         elif not results:
@@ -43,7 +48,8 @@ class Command(BaseCommand):
         pace = AccountPace.objects.filter(account=account).first()
         parked = pace.parked_reason if pace else ""
         identities = list(account.identities.order_by("identity"))
-        points = points_of(account, identities, ParkReason(parked) if parked else None)
+        domains = list(SendingDomain.objects.filter(account=account).order_by("name"))
+        points = points_of(account, identities, ParkReason(parked) if parked else None, domains)
         return {
             "account_id": account.pk,
             "organization": account.organization.name,
@@ -59,8 +65,17 @@ class Command(BaseCommand):
             "sent_last_24_hours": account.sent_last_24_hours,
             "senders": {sender.identity: sender.is_verified for sender in identities},
             "points": [
-                {"tone": point.tone, "state": point.state, "why": point.why, "step": point.step} for point in points
+                {
+                    "tone": point.tone,
+                    "about": point.about,
+                    "state": point.state,
+                    "why": point.why,
+                    "step": point.step,
+                    "domain": point.subject,
+                }
+                for point in points
             ],
+            "domains": {domain.name: _records(report_of(domain, account)) for domain in domains},
         }
 
     def _print(self, result: dict[str, Any]) -> None:
@@ -77,5 +92,40 @@ class Command(BaseCommand):
         for identity, is_verified in result["senders"].items():
             self.stdout.write(f"   {identity}: {'verified' if is_verified else 'NOT verified'}")
         for point in result["points"]:
-            if point["step"]:
+            if point["domain"]:  # told record by record
+                self._print_domain(point, result["domains"][point["domain"]])
+            elif point["step"]:
                 self.stdout.write(f"   {point['state']}: {point['step']}")
+
+    def _print_domain(self, point: dict[str, Any], domain: dict[str, Any]) -> None:
+        self.stdout.write(f"   {point['state']}" + (f": {domain['step']}" if domain["step"] else ""))
+        for row in domain["records"]:
+            if row["tone"] != "ok":
+                self.stdout.write(f"      {row['label']}  {row['name']}  {row['type']}  {row['value']}".rstrip())
+                found = f" ({'; '.join(row['found'])})" if row["found"] else ""
+                words = [f"{row['word']}{found}.", row["said"], row["step"]]
+                self.stdout.write(f"         {' '.join(word for word in words if word)}")
+
+
+def _records(report: DomainReport) -> dict[str, Any]:
+    return {
+        "trouble": report.trouble,
+        "step": report.step,
+        "records": [
+            {
+                "purpose": row.purpose,
+                "label": row.label,
+                "name": row.name,
+                "type": row.kind,
+                "value": row.value,
+                "state": row.state,
+                "word": row.word,
+                "tone": row.tone,
+                "found": list(row.found),
+                "said": row.said,
+                "why": row.why,
+                "step": row.step,
+            }
+            for row in report.rows
+        ],
+    }

@@ -56,8 +56,8 @@ def test_an_account_that_lacks_nothing_says_why_each_thing_matters() -> None:
     [
         ({"checked_at": None}, "note", "Nobody has asked Amazon yet", "check"),
         ({"check_error": "Access denied."}, "note", "The last check failed", "check"),
-        ({"configuration_set": ""}, "stop", "Events do not come back", "edit"),
-        ({"topic_arns": []}, "stop", "Events do not come back", "edit"),
+        ({"configuration_set": ""}, "stop", "Events do not come back", "set_up"),
+        ({"topic_arns": []}, "stop", "Events do not come back", "set_up"),
         ({"topic_arns": [], "is_local": True}, "stop", "Events do not come back", "local"),
         ({"production_access": False}, "note", "It is in Amazon’s sandbox", ""),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -429,17 +430,24 @@ def test_checking_again_says_how_it_went(
     alice_client: Client, account: SendingAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = reverse("admin:sending_account_check", args=[account.pk])
-    monkeypatch.setattr("delivery.admin.accounts.check_account", lambda *, account: account)
-    sound = alice_client.post(url)
-    assert [str(message) for message in get_messages(sound.wsgi_request)] == ["Checked just now."]
 
-    def failing(*, account: SendingAccount) -> SendingAccount:
-        account.check_error = "no credentials"
-        return account
+    def answer(*, account: SendingAccount, error: str = "", is_asked: bool = True) -> bool:
+        account.check_error = error
+        return is_asked
 
-    monkeypatch.setattr("delivery.admin.accounts.check_account", failing)
-    broken = alice_client.post(url)
-    assert "no credentials" in str(list(get_messages(broken.wsgi_request))[-1])
+    def said(headers: dict[str, str] | None = None) -> list[str]:
+        response = alice_client.post(url, headers=headers)
+        assert response.status_code == 302
+        return [str(message) for message in get_messages(response.wsgi_request)]
+
+    monkeypatch.setattr("delivery.admin.accounts.look_again", answer)
+    assert said({"HX-Request": "true"}) == []
+    assert said() == ["Checked just now."]
+
+    monkeypatch.setattr("delivery.admin.accounts.look_again", partial(answer, error="no credentials"))
+    assert "no credentials" in said()[-1]
+    monkeypatch.setattr("delivery.admin.accounts.look_again", partial(answer, is_asked=False))
+    assert said()[-1] == "It was checked a moment ago. Wait ten seconds."
 
 
 def test_a_provider_that_refuses_a_sender_is_quoted(

@@ -108,12 +108,14 @@ def test_which_texts_are_dmarc_records() -> None:
         ("acme.test", "bounce.acme.test", True, False),
         ("acme.test", "bounce.acme.test", False, True),
         ("news.acme.test", "acme.test", False, True),
+        ("news.acme.test", "bounce.acme.test", False, True),
         ("acme.test", "otheracme.test", False, False),
         ("acme.test", "amazonses.com", False, False),
     ],
 )
 def test_alignment(domain: str, other: str, is_strict: bool, aligned: bool) -> None:
-    assert is_aligned(domain, other, is_strict=is_strict) is aligned
+    assert is_aligned(domain, other, owner="acme.test", is_strict=is_strict) is aligned
+    assert not is_aligned("acme.test", "acme.test", owner="", is_strict=False)
 
 
 def test_names() -> None:

@@ -100,7 +100,9 @@ def test_what_may_not_be_looked_at_is_not_what_is_not_there(script: Script, prov
     missing = answer(404, {"message": "Gone."}, "x-amzn-ErrorType: NotFoundException\r\n")
     provider = provider_for(script(denied, missing))
 
-    with pytest.raises(DeniedError, match=r"^AccessDeniedException: No\. Allow the keys ses:GetConfigurationSet\.$") as caught:
+    with pytest.raises(
+        DeniedError, match=r"^AccessDeniedException: No\. Allow the keys ses:GetConfigurationSet\.$"
+    ) as caught:
         provider.configuration_set("acme")
     with pytest.raises(NotFoundError):
         provider.configuration_set("acme")
