@@ -23,8 +23,8 @@ test: ## run the tests on services of their own (ARGS="-k name")
 test-crash: setup ## attack a running installation and account for every person (ROUNDS=50, SEED=7)
 	@$(VENV)/python -m tests.crash $(ARGS)
 
-test-intake: setup ## kill pollers, web processes and database connections while 100,000 events come in
-	@INTAKE_EVENTS=100000 $(PYTHON) run.py test -n 2 tests/webhooks/test_queue.py tests/webhooks/test_web_killed.py -k killed $(ARGS)
+test-intake: setup ## kill everything while 100,000 events come in by SNS, by SQS and by Firehose, and account for each (SEED=7)
+	@$(VENV)/python -m tests.intake $(ARGS)
 
 setup: ## create .venv with everything for development
 	@$(PYTHON) run.py setup --dev

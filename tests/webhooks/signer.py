@@ -23,10 +23,11 @@ class Signer:
         self,
         *,
         name: str = "sns.amazonaws.com",
+        bits: int = 2048,
         starts: timedelta = timedelta(days=-1),
         ends: timedelta = timedelta(days=30),
     ) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
         certificate = (
