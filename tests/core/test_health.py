@@ -1,8 +1,10 @@
+import itertools
 import threading
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -89,7 +91,7 @@ def test_services_are_asked_at_most_once_a_second(monkeypatch: pytest.MonkeyPatc
         now[0] += seconds
         readiness.probes()
 
-    assert asked == ["database", "cache", "broker"] * 2
+    assert sorted(asked) == sorted(["database", "cache", "broker"] * 2)
 
 
 def test_who_comes_while_a_service_hangs_gets_the_last_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,3 +116,42 @@ def test_who_comes_while_a_service_hangs_gets_the_last_answers(monkeypatch: pyte
     may_end.set()
     asking.join(10)
     assert readiness.probes() is not first
+
+
+def test_a_service_that_does_not_answer_is_down_and_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, may_end, asked = [0.0], threading.Event(), list[str]()
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 0.02)
+
+    def hang() -> None:
+        asked.append("cache")
+        may_end.wait(10)
+
+    monkeypatch.setattr(health, "QUESTIONS", {"database": lambda: None, "cache": hang, "broker": lambda: None})
+    readiness = health.Readiness(clock=lambda: now[0])
+
+    for _ in range(3):
+        states = {one.name: one.is_ok for one in readiness.probes()}
+        assert states == {"database": True, "cache": False, "broker": True}
+        now[0] += 1.0
+    assert asked == ["cache"]  # once, as long as it has not answered
+
+    may_end.set()
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 10)
+    for _ in range(2):  # the open question is answered, then it is asked anew
+        assert all(one.is_ok for one in readiness.probes())
+        now[0] += 1.0
+    assert asked == ["cache", "cache"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_died_says_nothing_about_the_server() -> None:
+    readiness = health.Readiness(clock=itertools.count(step=2).__next__)
+    assert readiness.probes()[0].is_ok
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    assert readiness.probes()[0].is_ok
