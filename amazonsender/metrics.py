@@ -29,6 +29,7 @@ logger = structlog.get_logger(__name__)
 
 PATH: Final = "/metrics"
 KEPT_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 3.0  # above that of the question itself
 
 
 class DatabaseFigures:
@@ -40,8 +41,10 @@ class DatabaseFigures:
         self._known: list[Figure] | None = None
 
     def read(self) -> list[Figure] | None:
-        """None while the database doesn't answer."""
-        with self._lock:
+        """None while the database doesn't answer, also not to somebody who asked before."""
+        if not self._lock.acquire(timeout=TIMEOUT_SECONDS):
+            return None
+        try:
             if time.monotonic() - self._asked_at >= KEPT_SECONDS:
                 try:
                     self._known = engine_figures()
@@ -50,6 +53,8 @@ class DatabaseFigures:
                     self._known = None
                 self._asked_at = time.monotonic()
             return self._known
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """Ask again the next time."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from amazonsender.core.processes import running
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
 
 try:
     import fcntl
@@ -26,12 +26,25 @@ PAST: Final = 0  # no process has this number: the sums of those that ended
 KEPT_FILES: Final = 20  # of ended processes, before they are folded
 
 
+class Sums:
+    """The sums over all processes of this machine, past ones included."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> list[Metric]:
+        """Read all files, with nobody folding them meanwhile: some would be missing, or counted twice."""
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        with _locked(self._folder, fcntl.LOCK_SH):
+            paths = [str(path) for path in self._folder.glob("*.db") if _is_whole(path)]
+            return list(MultiProcessCollector.merge(paths, accumulate=True))  # type: ignore[no-untyped-call]
+
+
 def add_sums(registry: CollectorRegistry, folder: Path) -> None:
     """Have a registry answer with the sums over all processes of this machine, past ones included."""
-    from prometheus_client.multiprocess import MultiProcessCollector
-
     fold(folder)
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    registry.register(Sums(folder))
 
 
 def fold(folder: Path, *, keep: int = KEPT_FILES) -> int:
@@ -55,7 +68,7 @@ def _add_to_past(folder: Path, kind: str, paths: list[Path]) -> None:
 
     past = folder / f"{kind}_{PAST}.db"
     sums: dict[str, float] = defaultdict(float)
-    for path in [*paths, *([past] if past.exists() else [])]:
+    for path in filter(_is_whole, [*paths, *([past] if past.exists() else [])]):
         for key, value, _timestamp, _position in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
             sums[key] += value
     fresh = folder / "fresh"
@@ -70,6 +83,11 @@ def _add_to_past(folder: Path, kind: str, paths: list[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
+def _is_whole(path: Path) -> bool:
+    """A process that was killed while it opened its file leaves an empty one, which the library can't read."""
+    return path.stat().st_size > 0
+
+
 def _ended(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.glob("*_*.db")):
@@ -81,14 +99,19 @@ def _ended(folder: Path) -> list[Path]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Whether nobody else folds at the moment."""
+    """Whether nobody else folds or reads at the moment."""
+    try:
+        with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield True
+    except BlockingIOError:
+        yield False
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        fcntl.flock(handle, how)
+        yield
     finally:
         os.close(handle)

@@ -11,7 +11,8 @@ import pytest
 from django.core.checks import run_checks
 from django.db import DatabaseError
 from django.test import Client, override_settings
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from pytest_django import Settings
 
 from amazonsender import metrics
@@ -127,6 +128,47 @@ def test_nobody_folds_while_somebody_does(tmp_path: Path) -> None:
         assert figure_files.fold(tmp_path, keep=0) == 0
 
     assert (tmp_path / "counter_999999999.db").exists()
+
+
+def test_nobody_folds_while_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "counter_999999999.db").touch()
+    folded: list[int] = []
+
+    def merge(_paths: list[str], *, accumulate: bool) -> list[Metric]:
+        folded.append(figure_files.fold(tmp_path, keep=0))
+        return []
+
+    monkeypatch.setattr(MultiProcessCollector, "merge", merge)
+
+    assert figure_files.Sums(tmp_path).collect() == []
+    assert folded == [0]
+    assert (tmp_path / "counter_999999999.db").exists()
+
+
+def test_a_file_that_a_killed_process_had_just_opened_is_no_hindrance(measured: Settings, tmp_path: Path) -> None:
+    measure_elsewhere(tmp_path)
+    folder = figures.folder()
+    for name in ("counter_999999999.db", "histogram_999999999.db"):
+        (folder / name).touch()
+
+    def told() -> float | None:
+        registry = CollectorRegistry()
+        registry.register(figure_files.Sums(folder))
+        return registry.get_sample_value("amazonsender_messages_total", {"outcome": "sent"})
+
+    assert told() == 50
+    assert figure_files.fold(folder, keep=0) == 4
+    assert told() == 50
+
+
+def test_who_waits_for_somebody_who_asks_the_database_is_told_that_it_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "TIMEOUT_SECONDS", 0.01)
+    asking = metrics.DatabaseFigures()
+
+    with asking._lock:
+        assert asking.read() is None
 
 
 def test_a_process_that_runs_keeps_its_file(tmp_path: Path) -> None:
