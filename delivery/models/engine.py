@@ -27,6 +27,7 @@ class EngineHome(models.Model):
     database_oid = models.BigIntegerField()
     table_oid = models.BigIntegerField()  # of this table: pg_restore makes it anew
     public_url = models.CharField(max_length=300)
+    heartbeat = models.BigIntegerField(default=0)  # a restored snapshot has fewer than the cache remembers
     confirmed_at = models.DateTimeField()
     is_away = models.BooleanField(default=False)
     detail = models.TextField(blank=True)

@@ -80,6 +80,7 @@ class Attacks:
             "change the rate": self._change_rate,
             "bad weather at the provider": self._bad_weather,
             "restore a backup": self._restore_backup,
+            "restore a snapshot of the server": self._restore_snapshot,
             "start a copy beside the original": self._start_copy,
         }
 
@@ -310,10 +311,42 @@ class Attacks:
 
     def _restore_backup(self, dice: random.Random) -> None:
         """Back up now; some seconds later the backup takes the database's place, and must not send."""
-        self.installation.copy_database(BACKUP)
+        here = self.installation
+        here.copy_database(BACKUP)
         self.note("backed up")
         self._count_armed()
+        self._restore_later(
+            dice,
+            there=lambda: here.swap_databases(DATABASE, ASIDE, BACKUP),
+            back=lambda: here.swap_databases(DATABASE, BACKUP, ASIDE),
+            drop=lambda: here.drop_database(BACKUP),
+        )
 
+    def _restore_snapshot(self, dice: random.Random) -> None:
+        """The same with the files of the whole server, which bring every mark of home back with them."""
+        here = self.installation
+        here.copy_files(BACKUP)
+        self.note("a snapshot was taken of the server's files")
+        self._count_armed()
+        known = here.rows("SELECT COALESCE(max(heartbeat), 0) FROM delivery_engine_home")[0][0]
+
+        self._restore_later(
+            dice,
+            there=lambda: here.swap_files(ASIDE, BACKUP),
+            back=lambda: here.swap_files(BACKUP, ASIDE),
+            drop=lambda: here.drop_files(BACKUP),
+            is_worthwhile=lambda: here.remembered_heartbeat() > known,
+        )
+
+    def _restore_later(
+        self,
+        dice: random.Random,
+        *,
+        there: Callable[[], None],
+        back: Callable[[], None],
+        drop: Callable[[], None],
+        is_worthwhile: Callable[[], bool] = lambda: True,
+    ) -> None:
         def restore() -> None:
             for name in [*self.fleet.running]:
                 if name != "localses":
@@ -322,20 +355,23 @@ class Attacks:
             self._count_armed()
             if not self.installation.valkey.alive:
                 self.installation.start_broker()
-            self.scene.swaps += 1
-            self.installation.swap_databases(DATABASE, ASIDE, BACKUP)
-            self.note("the backup took the database's place")
-            try:
-                self._watch_restored()
-            finally:
-                for name in WORKERS:
-                    self.fleet.kill(name)
-                self.installation.swap_databases(DATABASE, BACKUP, ASIDE)
+            if is_worthwhile():
                 self.scene.swaps += 1
-                self.installation.drop_database(BACKUP)
-                self.note("the database is back in its place")
-                for name in ("web", *WORKERS):
-                    self._start(name)
+                there()
+                self.note("the backup took the database's place")
+                try:
+                    self._watch_restored()
+                finally:
+                    for name in WORKERS:
+                        self.fleet.kill(name)
+                    back()
+                    self.scene.swaps += 1
+                    self.note("the database is back in its place")
+            else:
+                self.note("the cache was emptied, or nobody has worked since: nothing could tell the snapshot apart")
+            drop()
+            for name in ("web", *WORKERS):
+                self._start(name)
 
         self.after(dice.uniform(0.5, 3.0), restore)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -217,13 +218,16 @@ class Installation:
 
     def restart_postgres(self, how: signal.Signals) -> None:
         """End the server and start it: SIGQUIT stops at once and recovers from the log, SIGINT ends sessions first."""
+        self._stop_postgres(how)
+        self.postgres.start()
+
+    def _stop_postgres(self, how: signal.Signals) -> None:
         process = self.postgres.process
         if process is not None:
             process.send_signal(how)
             process.wait(PATIENCE_SECONDS)
             kill_group(process.pid)
         self._stop_waiting_for_nobody()
-        self.postgres.start()
 
     def hold_acknowledgements(self) -> None:
         """From now on commits are written and nobody hears of it: they wait for a standby that is not there."""
@@ -272,6 +276,34 @@ class Installation:
 
     def drop_database(self, name: str) -> None:
         self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def copy_files(self, name: str) -> None:
+        """A snapshot of the server's files as they are now, beside them; the server is stopped for it."""
+        self._stop_postgres(signal.SIGINT)
+        subprocess.run(["cp", "-a", self.postgres.folder, self._beside(name)], check=True)
+        self.postgres.start()
+
+    def swap_files(self, aside: str, wanted: str) -> None:
+        """Put the snapshot `wanted` in the place of the server's files, which are kept as `aside`."""
+        self._stop_postgres(signal.SIGQUIT)
+        self.postgres.folder.rename(self._beside(aside))
+        self._beside(wanted).rename(self.postgres.folder)
+        self.postgres.start()
+
+    def drop_files(self, name: str) -> None:
+        shutil.rmtree(self._beside(name), ignore_errors=True)
+
+    def _beside(self, name: str) -> Path:
+        return self.postgres.folder.with_name(name)
+
+    def remembered_heartbeat(self) -> int:
+        """What the cache remembers of the database; 0 when it was emptied or is away."""
+        try:
+            with redis.Redis.from_url(self.valkey.url(1)) as client:
+                found = [int(client.get(key) or 0) for key in client.scan_iter("*engine-home:*")]
+        except redis.RedisError:
+            return 0
+        return max(found, default=0)
 
     def url_of(self, database: str) -> str:
         return f"{self.postgres.url.rpartition('/')[0]}/{database}"

@@ -36,9 +36,14 @@ WEIGHTS = {
     "change the rate": 2,
     "bad weather at the provider": 4,
     "restore a backup": 1,
+    "restore a snapshot of the server": 1,
     "start a copy beside the original": 1,
 }
-LONG = {"restore a backup", "start a copy beside the original"}  # one of them a round is enough
+LONG = {
+    "restore a backup",
+    "restore a snapshot of the server",
+    "start a copy beside the original",
+}  # one of them a round is enough
 # Machines whose clocks are apart are so from the beginning to the end of a round.
 CLOCKS = {"the sender's clock is apart", "a second sender whose clock is apart", "the scheduler's clock is apart"}
 ONCE = LONG | CLOCKS | {"cancel", "bad weather at the provider"}
