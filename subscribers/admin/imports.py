@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -47,7 +48,7 @@ def imports(request: HttpRequest) -> HttpResponse:
     """List the imports, newest first."""
     rows = Import.objects.for_organization(organization_of(request)).select_related("list", "created_by")
     before = request.GET.get("before", "")
-    if before.isdigit():
+    if before.isdecimal():
         rows = rows.filter(pk__lt=int(before))
     found = list(rows.order_by("-id")[: _SHOWN + 1])
     older = found[_SHOWN - 1].pk if len(found) > _SHOWN else None
@@ -115,7 +116,9 @@ def import_columns(request: HttpRequest, pk: int) -> HttpResponse:
     return _columns_page(request, run, error)
 
 
+@transaction.atomic
 def _configure_and_start(request: HttpRequest, run: Import) -> None:
+    """All of it or nothing: a refusal must not leave the new list behind, which would be in its own way the next time."""
     run.mapping = read_mapping(run.mapping, request.POST)
     importing.configure_import(
         run=run,

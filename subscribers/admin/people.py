@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from organizations.admin.base import OrganizationAdmin
-from organizations.requests import organization_of
+from organizations.requests import allowed, organization_of
 from organizations.templatetags.ui import moment
 from subscribers.admin.person import person_page
 from subscribers.admin.pills import status_pill
@@ -31,7 +31,7 @@ class OnListFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> QuerySet[Subscriber]:
         value = self.value()
-        if not value or not value.isdigit():
+        if not value or not value.isdecimal():
             return queryset
         on_it = Subscription.objects.filter(
             list_id=int(value), subscriber=OuterRef("pk"), state=SubscriptionState.SUBSCRIBED
@@ -89,6 +89,11 @@ class SubscriberAdmin(OrganizationAdmin):
     @admin.display(description=_("added"))
     def added(self, person: Subscriber) -> str:
         return moment(person.created_at)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may_import = allowed(request, "subscriber:import")
+        response: HttpResponse = super().changelist_view(request, {"may_import": may_import} | (extra_context or {}))
+        return response
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return redirect("admin:subscriber_add")

@@ -33,6 +33,12 @@ def check_key(key: str) -> str:
     return key
 
 
+def require_room(present: int, *, adding: int) -> None:
+    """Raise InvalidInput when an organization with ``present`` attributes can't have ``adding`` more."""
+    if adding and present + adding > MAX_ATTRIBUTES:
+        raise InvalidInput(_("An organization can have at most 200 attributes."))
+
+
 def create_attribute(
     *,
     organization: Organization,
@@ -45,8 +51,7 @@ def create_attribute(
     check_key(key)
     if type not in AttributeType.values:
         raise InvalidInput(_("There is no such type of attribute."))
-    if AttributeDefinition.objects.for_organization(organization).count() >= MAX_ATTRIBUTES:
-        raise InvalidInput(_("An organization can have at most 200 attributes."))
+    require_room(AttributeDefinition.objects.for_organization(organization).count(), adding=1)
     try:
         with transaction.atomic():
             return AttributeDefinition.objects.create(

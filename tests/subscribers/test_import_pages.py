@@ -17,7 +17,16 @@ from pytest_django import DjangoAssertNumQueries
 
 from organizations.models import AuditEntry, Organization, User
 from subscribers import tasks
-from subscribers.models import Import, ImportChunk, ImportReject, ImportState, List, Subscriber, Subscription
+from subscribers.models import (
+    AttributeDefinition,
+    Import,
+    ImportChunk,
+    ImportReject,
+    ImportState,
+    List,
+    Subscriber,
+    Subscription,
+)
 from subscribers.services.attributes import create_attribute
 from subscribers.services.importing import run_import
 from subscribers.services.suppressing import suppress
@@ -109,6 +118,37 @@ def test_what_is_missing_is_said_on_the_page_and_nothing_starts(bob_client: Clie
     assert "No column holds the address." in response.content.decode()
 
 
+def test_a_refusal_leaves_no_list_behind_that_is_in_the_way_the_next_time(
+    bob_client: Client, acme: Organization
+) -> None:
+    run = upload(bob_client)
+    wanted = {"new_list": "Fair", "consent": "Signed the form"}
+
+    refused = bob_client.post(f"/admin/imports/{run.pk}/columns/", answers(run, **wanted, **{"field-0": ""}))
+    assert refused.status_code == 422
+    assert not List.objects.for_organization(acme).exists()
+
+    accepted = bob_client.post(f"/admin/imports/{run.pk}/columns/", answers(run, **wanted))
+    assert accepted.status_code == 302
+    assert List.objects.for_organization(acme).get().name == "Fair"
+
+
+def test_too_many_new_fields_are_refused_at_the_columns(bob_client: Client, acme: Organization) -> None:
+    headings = ",".join(f"c{number}" for number in range(201))
+    run = upload(bob_client, f"email,{headings}\nana@example.com{',1' * 201}\n")
+
+    response = bob_client.post(f"/admin/imports/{run.pk}/columns/", answers(run))
+
+    assert response.status_code == 422
+    assert "at most 200 attributes" in response.content.decode()
+    assert not AttributeDefinition.objects.for_organization(acme).exists()
+
+
+@pytest.mark.parametrize("path", ["imports/?before=²", "subscribers/subscriber/?list=²"])
+def test_a_number_that_is_none_shows_the_whole_list(bob_client: Client, path: str) -> None:
+    assert bob_client.get(f"/admin/{path}").status_code == 200
+
+
 def test_other_letters_are_read_at_once(bob_client: Client) -> None:
     run = upload(bob_client)
 
@@ -130,10 +170,18 @@ def test_addresses_may_be_pasted(bob_client: Client) -> None:
 
 
 def test_an_empty_file_is_refused_with_the_reason(bob_client: Client) -> None:
-    for posted in ({}, {"file": SimpleUploadedFile("x.csv", b"\n\n")}):
+    for posted in ({}, *({"file": SimpleUploadedFile("x.csv", content)} for content in (b"\n\n", b"email,name\n"))):
         response = bob_client.post("/admin/imports/new/", posted)
         assert response.status_code == 422
     assert Import.objects.count() == 0
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
+def test_a_workbook_is_told_from_text(bob_client: Client, start: bytes) -> None:
+    response = bob_client.post("/admin/imports/new/", {"file": SimpleUploadedFile("people.xlsx", start + bytes(90))})
+
+    assert response.status_code == 422
+    assert "Save it there as CSV" in response.content.decode()
 
 
 def test_stopping_is_one_click(bob_client: Client) -> None:
@@ -247,12 +295,13 @@ def test_the_command_says_what_is_wrong_with_its_arguments(acme: Organization, t
         (["--organization", "Acme Coffee", "--mapping", "City=first_name"], "email, Ort"),
         (["--organization", "Acme Coffee", "--mapping", "Ort=nonsense"], "nonsense"),
         (["--organization", "Acme Coffee", "--list", "News"], "How did they agree"),
+        (["--organization", "²"], "Acme Coffee"),
     ):
         with pytest.raises(CommandError, match=message):
             command(path, *arguments)
     with pytest.raises(CommandError, match="There is no file"):
         command(tmp_path / "none.csv", "--organization", "Acme Coffee")
-    assert Subscriber.objects.count() == 0
+    assert (Subscriber.objects.count(), List.objects.count()) == (0, 0)
 
 
 @pytest.mark.django_db(transaction=True)

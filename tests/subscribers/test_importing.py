@@ -434,12 +434,21 @@ def test_two_columns_can_not_become_the_same_field(acme: Organization) -> None:
         prepare(acme, "email,first,city\na@example.com,A,B\n", fields={"city": "first_name"})
 
 
-def test_a_file_without_rows_or_addresses_is_refused(acme: Organization, import_file: ImportFile) -> None:
+def test_a_file_without_rows_or_addresses_is_refused(acme: Organization) -> None:
     with pytest.raises(InvalidInput, match="empty"):
         prepare(acme, "")
     with pytest.raises(InvalidInput, match="address"):
         prepare(acme, "name,city\nAna,Riga\n")
-    assert import_file("email,name\n").state == ImportState.FAILED
+    with pytest.raises(InvalidInput, match="no rows"):
+        prepare(acme, "email,name\n")
+
+    run = prepare(acme, "email\nana@example.com\n")
+    files.path_of(run).write_text("email\n")
+    start_import(run=run)
+    run_import(import_id=run.pk, mergers=1)
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == (ImportState.FAILED, "The file has no rows.")
 
 
 def test_files_that_nobody_came_back_for_are_deleted(acme: Organization, import_file: ImportFile) -> None:

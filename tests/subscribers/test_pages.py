@@ -258,6 +258,19 @@ def test_the_choices_of_a_field_can_be_changed_and_its_key_is_taken_once(
     assert made.choices == ["Light", "Medium"]
 
 
+def test_who_may_not_import_is_not_led_there(bob_client: Client, carol_client: Client) -> None:
+    shown = ["/admin/imports/new/" in page(client, "subscribers/subscriber/") for client in (bob_client, carol_client)]
+
+    assert shown == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("rows", "title"), [("subscriber", "Subscribers"), ("list", "Lists"), ("suppression", "Suppressions")]
+)
+def test_a_page_of_rows_is_named_like_every_other_page(bob_client: Client, rows: str, title: str) -> None:
+    assert f"<title> {title} · AmazonSender</title>" in page(bob_client, f"subscribers/{rows}/")
+
+
 def test_an_analyst_sees_a_field_and_changes_nothing(carol_client: Client, acme: Organization) -> None:
     city = create_attribute(organization=acme, key="city", label="City")
     path = f"/admin/subscribers/attributedefinition/{city.pk}/change/"

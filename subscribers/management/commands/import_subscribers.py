@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import connection, transaction
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from amazonsender.core.errors import DomainError
@@ -80,14 +80,15 @@ class Command(BaseCommand):
             )
         if options["encoding"] or options["delimiter"]:
             importing.read_again(run=run, encoding=options["encoding"], delimiter=options["delimiter"])
-        importing.configure_import(
-            run=run,
-            mapping=_apply(run.mapping, options["mapping"]),
-            mode=options["mode"],
-            mailing_list=_find_list(organization, options["list"]) if options["list"] else None,
-            consent_text=options["consent"],
-            tags=options["tag"],
-        )
+        with transaction.atomic():  # a refusal must not leave a new list behind
+            importing.configure_import(
+                run=run,
+                mapping=_apply(run.mapping, options["mapping"]),
+                mode=options["mode"],
+                mailing_list=_find_list(organization, options["list"]) if options["list"] else None,
+                consent_text=options["consent"],
+                tags=options["tag"],
+            )
         return run
 
     def _report(self, run: Import, output: str) -> None:
@@ -114,7 +115,7 @@ class Command(BaseCommand):
 
 def _find_organization(name: str) -> Organization:
     found = Organization.objects.filter(name=name).first()
-    if found is None and name.isdigit():
+    if found is None and name.isdecimal():
         found = Organization.objects.filter(pk=int(name)).first()
     if found is None:
         known = ", ".join(Organization.objects.values_list("name", flat=True)[:10]) or "none yet; see bootstrap"

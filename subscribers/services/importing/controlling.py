@@ -15,11 +15,12 @@ from amazonsender.core.errors import Conflict, InvalidInput
 from organizations.models import Organization, User
 from organizations.services.audit import record
 from subscribers.models import Import, ImportChunk, ImportMode, ImportReject, ImportState, List
+from subscribers.services.attributes import require_room
 from subscribers.services.importing.claiming import RUNNING
 from subscribers.services.importing.files import delete_file, path_of, store_file
 from subscribers.services.importing.guessing import guess_mapping
 from subscribers.services.importing.plan import make_plan
-from subscribers.services.importing.sniffing import DELIMITERS, ENCODINGS, FileShape, look_at
+from subscribers.services.importing.sniffing import DELIMITERS, ENCODINGS, FileShape, is_workbook, look_at
 from subscribers.services.subscribers import clean_tags, definitions_of
 
 STALE_DAYS = 7
@@ -65,7 +66,7 @@ def _understand(run: Import, *, encoding: str = "", delimiter: str = "") -> File
     if delimiter and delimiter not in DELIMITERS:
         raise InvalidInput(_("This separator is not supported."))
     shape = _look(run, encoding, delimiter)
-    if not shape.columns:
+    if not shape.samples:
         raise InvalidInput(_("The file has no rows."))
     run.encoding, run.delimiter, run.has_header = shape.encoding, shape.delimiter, shape.has_header
     run.rows_expected = shape.rows_expected
@@ -74,6 +75,8 @@ def _understand(run: Import, *, encoding: str = "", delimiter: str = "") -> File
 
 
 def _look(run: Import, encoding: str, delimiter: str) -> FileShape:
+    if is_workbook(path_of(run)):
+        raise InvalidInput(_("This is a spreadsheet's own format. Save it there as CSV, and choose that file."))
     try:
         return look_at(path_of(run), encoding=encoding, delimiter=delimiter)
     except UnicodeError:
@@ -101,7 +104,8 @@ def configure_import(
         raise InvalidInput(_("There is no such list."))
     if mailing_list is not None and not consent_text.strip() and not is_sample:
         raise InvalidInput(_("How did they agree? It is kept with every person as proof."))
-    make_plan(mapping, definitions_of(run.organization))
+    known = definitions_of(run.organization)
+    require_room(len(known), adding=sum(column.key not in known for column in make_plan(mapping, known).attributes))
     run.mapping = [dict(entry) for entry in mapping]
     run.mode = mode
     run.list = mailing_list

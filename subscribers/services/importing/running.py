@@ -119,7 +119,9 @@ def _describe_bad_byte(path: Path, encoding: str, error: UnicodeDecodeError) -> 
     ) % {"line": line, "byte": f"0x{byte:02X}", "encoding": encoding}
 
 
+@transaction.atomic
 def _create_attributes(run: Import, plan: Plan) -> None:
+    """All of them or none: an import that fails has written nothing."""
     known = definitions_of(run.organization)
     for column in plan.attributes:
         if column.key in known:

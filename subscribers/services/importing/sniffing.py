@@ -34,6 +34,7 @@ DELIMITERS: Final[dict[str, str]] = {",": ",", ";": ";", "\t": gettext_noop("Tab
 SAMPLE_ROWS = 50
 _SAMPLE_BYTES = 64 * 1024
 _BLOCK = 1024 * 1024
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # ZIP: xlsx, ods, numbers; OLE: xls
 _word = re.compile(rb"[A-Za-z\x80-\xff]+")
 _is_separator_hint = re.compile(r"sep=(.)").fullmatch
 # The ten most frequent letters of Russian: what tells CP1251 from KOI8-R and CP866, whose letters lie elsewhere.
@@ -67,6 +68,12 @@ def look_at(path: Path, *, encoding: str = "", delimiter: str = "") -> FileShape
     columns = _unique_headings(rows[0] if has_header else [""] * width)
     samples = tuple(tuple((row + [""] * width)[:width]) for row in body)
     return FileShape(encoding, delimiter, has_header, columns, samples, max(0, line_count - has_header))
+
+
+def is_workbook(path: Path) -> bool:
+    """Say whether the file is what Excel, Numbers or LibreOffice keep their tables in, old or new: no text at all."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(_WORKBOOKS)
 
 
 def _scan(path: Path) -> tuple[str, int]:
