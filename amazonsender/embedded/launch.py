@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 
 from amazonsender.core.loopback import LOOPBACK_HOSTS, WILDCARD_HOSTS
-from amazonsender.core.processes import end_stranger, spawn
+from amazonsender.core.processes import end_stranger, spawn, wait_for
 from amazonsender.embedded.chaos import SEND_SECONDS, Chaos
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.home import PROJECT, Home, find_home, listen_on
+from amazonsender.embedded.home import KEPT_PORT_SECONDS, PROJECT, Home, find_home, free_port, listen_on
 from amazonsender.embedded.services import Services, end_left_overs
 
 WEB_PORT = 8000
@@ -46,6 +47,8 @@ def run_demo(options: Mapping[str, str]) -> int:
     for name in ("PEOPLE", "SEED"):
         if not (options.get(name) or "0").isdecimal():
             raise EmbeddedError(f"{name}={options[name]} is no number.")
+    if options.get("PEOPLE") and not int(options["PEOPLE"]):
+        raise EmbeddedError("PEOPLE=0: a campaign needs somebody to go to.")
     if people := options.get("PEOPLE", ""):
         command += f" --people {people}"
     seed = None
@@ -226,9 +229,13 @@ def _supervise(
 
 
 def _manage(arguments: Sequence[str], environment: Mapping[str, str], *, quiet: bool = False) -> int:
+    """Run a management command; a quiet one is heard only when it fails."""
     command = [sys.executable, "manage.py", *arguments]
-    output = subprocess.DEVNULL if quiet else None
-    return subprocess.run(command, env=dict(environment), cwd=PROJECT, stdout=output, check=False).returncode
+    output = subprocess.PIPE if quiet else None
+    done = subprocess.run(command, env=dict(environment), cwd=PROJECT, stdout=output, stderr=output, check=False)
+    if quiet and done.returncode:
+        sys.stderr.write(done.stderr.decode(errors="replace"))
+    return done.returncode
 
 
 def _choose_ports(home: Home, held: ExitStack) -> None:
@@ -236,23 +243,26 @@ def _choose_ports(home: Home, held: ExitStack) -> None:
 
     Both are ``held`` until they are needed, because preparing takes half a minute, in which another clone chooses.
     """
-    host = _host()
-    wanted = os.environ.get("PORT", "")
     before = home.remembered("web_port")
-    if wanted:
-        taken = listen_on(host, int(wanted)) if wanted.isdecimal() and int(wanted) else None
-        if taken is None:
-            raise EmbeddedError(f"PORT={wanted} is taken by another program, or no port. Choose another one.")
-        home.remember("web_port", str(int(wanted)))
-    else:
-        taken = home.hold_port("web", host=host, preferred=WEB_PORT)
-    held.enter_context(taken)
-    other = os.environ.get("LOCALSES_PORT", "")
-    preferred = int(other) if other.isdecimal() and 0 < int(other) < 65_000 else LOCALSES_PORT
-    held.enter_context(home.hold_port("localses", host=host, preferred=preferred))
+    held.enter_context(_take_port(home, "web", variable="PORT", preferred=WEB_PORT))
+    held.enter_context(_take_port(home, "localses", variable="LOCALSES_PORT", preferred=LOCALSES_PORT))
     now = home.remembered("web_port")
     if before and now != before:
         say(f"The port is now {now}, no longer {before}: links in mail sent until now lead nowhere.")
+
+
+def _take_port(home: Home, name: str, *, variable: str, preferred: int) -> socket.socket:
+    """Take the port that ``variable`` names, or the remembered one, or the next free one from ``preferred`` on."""
+    host, wanted = _host(), os.environ.get(variable, "")
+    if not wanted:
+        return home.hold_port(name, host=host, preferred=preferred)
+    if wanted == home.remembered(f"{name}_port"):  # what still ends after a run that was killed lets go of it
+        wait_for(lambda: bool(free_port(host, int(wanted))), seconds=KEPT_PORT_SECONDS)
+    taken = listen_on(host, int(wanted)) if wanted.isdecimal() and int(wanted) else None
+    if taken is None:
+        raise EmbeddedError(f"{variable}={wanted} is taken by another program, or no port. Choose another one.")
+    home.remember(f"{name}_port", str(int(wanted)))
+    return taken
 
 
 def _empty(home: Home) -> None:

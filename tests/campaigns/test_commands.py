@@ -83,6 +83,15 @@ def test_the_demo_never_runs_without_local_ses(settings: Settings) -> None:
 
 
 @pytest.mark.django_db
+def test_a_demo_needs_people(settings: Settings) -> None:
+    settings.LOCALSES_URL = "http://127.0.0.1:9"
+
+    for people in ("0", "-5"):
+        with pytest.raises(CommandError, match="--people is at least 1"):
+            run("seed_demo", "--people", people)
+
+
+@pytest.mark.django_db
 def test_the_local_ses_of_another_clone_refuses_the_demo_and_stays_as_it_is(
     localses: Running, settings: Settings
 ) -> None:

@@ -60,7 +60,15 @@ def test_a_member_with_a_lesser_role_becomes_an_owner() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("name", "value"), [("email", "not an address"), ("time_zone", "Europe/Atlantis")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("email", "not an address"),
+        ("time_zone", "Europe/Atlantis"),
+        ("organization", " "),
+        ("organization", "x" * 121),
+    ],
+)
 def test_what_cannot_be_right_is_refused_and_nothing_is_made(name: str, value: str) -> None:
     with pytest.raises(CommandError):
         bootstrap(**{name: value})

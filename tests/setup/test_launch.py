@@ -177,7 +177,7 @@ def test_chaos_slows_the_campaign_down_and_compares_the_records(
 
     monkeypatch.setattr(embedded_launch, "_manage", lambda *_arguments, **_options: 0)
     monkeypatch.setattr(embedded_launch, "_supervise", supervise)
-    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: no_services())
     monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
     monkeypatch.setenv("PORT", str(free_port()))
     monkeypatch.setenv("CHAOS", "1")
@@ -206,7 +206,7 @@ def test_another_port_needs_no_person_to_confirm_the_home(
 
     monkeypatch.setattr(embedded_launch, "_manage", run)
     monkeypatch.setattr(embedded_launch, "_supervise", lambda *_arguments: 0)
-    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: no_services())
     monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
     first = free_port()
     monkeypatch.setenv("PORT", str(first))
@@ -219,23 +219,57 @@ def test_another_port_needs_no_person_to_confirm_the_home(
     assert (["confirm_home", "--yes"] in commands) == moved
 
 
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [("many", "PEOPLE=many is no number.\n"), ("0", "PEOPLE=0: a campaign needs somebody to go to.\n")],
+)
 def test_a_number_of_people_that_is_none_is_refused(
-    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], people: str, said: str
 ) -> None:
-    monkeypatch.setenv("PEOPLE", "many")
+    monkeypatch.setenv("PEOPLE", people)
 
     assert main(["demo"]) == 1
-    assert capsys.readouterr().err == "PEOPLE=many is no number.\n"
+    assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("variable", ["PORT", "LOCALSES_PORT"])
 @pytest.mark.parametrize("port", ["0", "70000", "http"])
 def test_a_port_that_is_none_is_refused_before_anything_starts(
-    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, port: str
 ) -> None:
-    monkeypatch.setenv("PORT", port)
+    monkeypatch.setenv(variable, port)
 
     assert main(["demo"]) == 1
-    assert capsys.readouterr().err == f"PORT={port} is taken by another program, or no port. Choose another one.\n"
+    said = capsys.readouterr().err
+    assert said == f"{variable}={port} is taken by another program, or no port. Choose another one.\n"
+
+
+def test_a_port_that_is_named_wins_over_the_remembered_one(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments: list[dict[str, str]] = []
+
+    def note(_home: Home, environment: dict[str, str]) -> nullcontext[SimpleNamespace]:
+        environments.append(environment)
+        return no_services()
+
+    for name in ("web_port", "localses_port"):
+        home.remember(name, str(free_port()))
+    web, localses = str(free_port()), str(free_port())
+    monkeypatch.setenv("PORT", web)
+    monkeypatch.setenv("LOCALSES_PORT", localses)
+    monkeypatch.setattr(embedded_launch, "_prepare", lambda *_arguments, **_options: 1)
+    monkeypatch.setattr(embedded_launch, "Services", note)
+    monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
+
+    assert main(["demo"]) == 1
+
+    [environment] = environments
+    assert environment["PUBLIC_URL"] == f"http://localhost:{web}"
+    assert environment["LOCALSES_URL"] == f"http://127.0.0.1:{localses}"
+    assert environment["LOCALSES_PORT"] == localses
+
+
+def no_services() -> nullcontext[SimpleNamespace]:
+    return nullcontext(SimpleNamespace(started=[]))
 
 
 def test_the_ports_are_held_until_the_stack_starts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +281,7 @@ def test_the_ports_are_held_until_the_stack_starts(home: Home, monkeypatch: pyte
 
     monkeypatch.setattr(embedded_launch, "_prepare", lambda *arguments, **_options: look(*arguments))
     monkeypatch.setattr(embedded_launch, "_supervise", look)
-    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: nullcontext(SimpleNamespace(started=[])))
+    monkeypatch.setattr(embedded_launch, "Services", lambda *_arguments: no_services())
     monkeypatch.setattr(embedded_launch, "_end_like_an_interrupt", lambda: None)
 
     assert main(["demo"]) == 0

@@ -2,9 +2,10 @@
 
 import os
 import shlex
+import socket
 import sys
 from argparse import ArgumentParser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["exit"] and not options["then"]:
             raise CommandError("--exit needs --then.")
+        _refuse_a_taken_port(options["host"], options["port"])
         with ExitStack() as stack:
             log_path: Path | None = options["log_file"]
             log = stack.enter_context(log_path.open("w", encoding="utf-8")) if log_path else None
@@ -71,3 +73,10 @@ class Command(BaseCommand):
             afterwards=Afterwards(command, exit=options["exit"]) if then else None,
             welcome=f"Ready at {settings.PUBLIC_URL}. Ctrl-C ends everything.",
         )
+
+
+def _refuse_a_taken_port(host: str, port: int) -> None:
+    """Before anything starts: a web server that can't listen would be started again for ever, beside other workers."""
+    with suppress(OSError):
+        socket.create_connection((probe_host(host), port), timeout=1).close()
+        raise CommandError(f"Another program listens on port {port}. End it, or choose another port with --port.")

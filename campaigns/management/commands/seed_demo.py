@@ -88,6 +88,8 @@ class Command(BaseCommand):
     def _run(self, options: dict[str, Any]) -> None:
         if not settings.LOCALSES_URL:
             raise CommandError("Local SES is not configured (LOCALSES_URL): the sample is never sent anywhere else.")
+        if options["people"] < 1:
+            raise CommandError("--people is at least 1.")
         self.is_json = options["format"] == "json"
         localses = LocalSes(settings.LOCALSES_URL)
         made = bootstrap_organization(email=options["email"], name=options["organization"])

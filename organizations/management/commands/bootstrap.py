@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 
+from organizations.models import Organization
 from organizations.models.organization import validate_time_zone
 from organizations.services.organizations import bootstrap_organization
 from organizations.services.sign_in import create_sign_in_link
@@ -18,7 +19,7 @@ from organizations.services.sign_in import create_sign_in_link
 class Command(BaseCommand):
     help = (
         "Make the first organization and its owner, and print a link that signs the owner in once. Safe to repeat. "
-        "Exit code 0: they are there; 1: the address or the time zone is none."
+        "Exit code 0: they are there; 1: the address, the name or the time zone is none."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,14 +30,16 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text", help="How to answer.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        name = options["organization"].strip()
         try:
             validate_email(options["email"])
             validate_time_zone(options["time_zone"])
+            Organization._meta.get_field("name").clean(name, None)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         made = bootstrap_organization(
             email=options["email"],
-            name=options["organization"],
+            name=name,
             postal_address=options["postal_address"],
             time_zone=options["time_zone"],
         )
