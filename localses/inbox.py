@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from localses.store import StoredMessage
 PAGE = 50
 COUNTED_FOR_DUPLICATES = 200_000  # with more messages the search would keep the page waiting
 HERE = Path(__file__).parent
+_DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 VIEWS = ("html", "text", "headers", "raw", "events")
 OUTCOMES = {
     "delivered": ("Delivered", "ok"),
@@ -196,8 +198,11 @@ async def message_html(request: Request) -> Response:
     found = await _load(request)
     if found is None:
         return _missing()
-    # Links open beside the inbox: inside the frame they would be stuck in its sandbox.
-    html = '<base target="_blank">' + mime.render(found).html
+    html = mime.render(found).html
+    # Links open beside the inbox: inside the frame they would be stuck in its sandbox. Behind the doctype, since before
+    # it anything makes browsers lay the email out as they did in the nineties.
+    start = doctype.end() if (doctype := _DOCTYPE.match(html)) else 0
+    html = f'{html[:start]}<base target="_blank">{html[start:]}'
     return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": EMAIL_POLICY})
 
 

@@ -88,6 +88,14 @@ def test_a_message_shows_in_a_sandboxed_frame_without_scripts(running: Running) 
     assert content.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_message_is_laid_out_by_the_doctype_that_it_has(running: Running) -> None:
+    [bare] = send(running, "ana@example.org", Html="<p>Dear {{name}}</p>")
+    [whole] = send(running, "ana@example.org", Html="<!DOCTYPE html><p>Dear {{name}}</p>")
+
+    assert running.get(f"/messages/{bare}/html").text.startswith('<base target="_blank"><p>')
+    assert running.get(f"/messages/{whole}/html").text.startswith('<!DOCTYPE html><base target="_blank"><p>')
+
+
 def test_every_view_of_a_message_opens(running: Running) -> None:
     [number] = send(running, "ana@example.org")
     running.settle()
