@@ -69,6 +69,15 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery_inbox LIMIT {BOUND}) AS bou
        COALESCE((SELECT EXTRACT(EPOCH FROM clock_timestamp() - received_at) FROM delivery_inbox ORDER BY id LIMIT 1), 0)::float8,
        (SELECT count(*) FROM (SELECT 1 FROM delivery_inbox_dead LIMIT {BOUND}) AS bounded)::float8
 """
+# Through system_email_due, system_email_leased and system_email_finished.
+_OWN_MAIL = """
+SELECT COALESCE((SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)) FROM organizations_systememail
+                  WHERE state = 'queued'), 0)::float8,
+       ((SELECT count(*) FROM organizations_systememail WHERE state = 'queued')
+        + (SELECT count(*) FROM organizations_systememail WHERE state = 'sending'))::float8,
+       (SELECT count(*) FROM organizations_systememail
+         WHERE finished_at > now() - interval '1 hour' AND state <> 'sent')::float8
+"""
 _SLOTS = "SELECT count(*) FILTER (WHERE lease_until > clock_timestamp())::float8 FROM delivery_engine_slot"
 _HOME = "SELECT COALESCE(bool_or(is_away), false)::int::float8 FROM delivery_engine_home"
 
@@ -108,6 +117,14 @@ _SINGLE: Final = (
             ("amazonsender_inbox_messages", f"Received events that wait to be processed, up to {BOUND}."),
             ("amazonsender_event_lag_seconds", "Age of the event that has waited longest."),
             ("amazonsender_dead_events", f"Events put aside because they could not be read, up to {BOUND}."),
+        ],
+    ),
+    (
+        _OWN_MAIL,
+        [
+            ("amazonsender_own_letter_age_seconds", "Age of the product's own letter that has waited longest."),
+            ("amazonsender_own_letters_waiting", "Own letters on their way."),
+            ("amazonsender_own_letters_given_up", "Own letters of the last hour that were not, or perhaps, sent."),
         ],
     ),
     (_SLOTS, [("amazonsender_engine_slots_used", "Engine loops that run, over all machines.")]),

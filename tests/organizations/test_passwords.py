@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import re
 import threading
+from typing import Literal
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from amazonsender.core.errors import NotFound
 from organizations.models import Member, Organization, SignInLink, SystemEmail, User
@@ -59,6 +62,26 @@ def test_known_unknown_closed_and_homeless_addresses_answer_alike(client: Client
     bodies = {answer.content.decode().replace(email, "…") for answer, email in zip(answers, emails, strict=True)}
     assert len(bodies) == 1
     assert [letter.to for letter in letters()] == [alice.email]
+
+
+@pytest.mark.parametrize("way", ["password", "sign_in"])
+def test_nobody_and_whoever_got_enough_cost_the_same_queries_and_wake_up(
+    alice: User, way: Literal["password", "sign_in"], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    def ask(email: str) -> tuple[list[str], int]:
+        with CaptureQueriesContext(connection) as captured, django_capture_on_commit_callbacks() as callbacks:
+            request_way_in(email=email, way=way)
+        shapes = [re.sub(r"'[^']*'|\d+", "?", query["sql"]) for query in captured.captured_queries]
+        return [shape.partition("(")[0] for shape in shapes if "SAVEPOINT" not in shape], len(callbacks)
+
+    known, unknown = ask(alice.email), ask("nobody@acme.example")
+    ask(alice.email), ask(alice.email)
+    enough = ask(alice.email)
+
+    assert known == unknown == enough
+    assert known[1] == 1
+    assert [letter.to for letter in letters()] == [alice.email] * 3
+    assert SignInLink.objects.count() == (3 if way == "sign_in" else 0)
 
 
 def test_an_address_that_is_none_is_said(client: Client, db: None) -> None:

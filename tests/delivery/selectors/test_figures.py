@@ -11,6 +11,7 @@ from delivery.engine.ticking import tick
 from delivery.models import AccountPace, Inbox, Mailout, MessageBatch
 from delivery.providers.base import CallResult, Entry, EntryResult, Outcome
 from delivery.selectors import figures
+from organizations.models import SystemEmail
 from tests.delivery.engine.world import World
 
 
@@ -49,6 +50,26 @@ def test_unknown_messages_are_told_while_it_sends_and_afterwards(world: World, r
     assert values("amazonsender_unknown_messages") == {(): 20}
     assert values("amazonsender_open_mailouts") == {}
     assert values("amazonsender_armed_calls") == {(): 0}
+
+
+def test_own_letters_are_told_while_they_wait_and_when_they_were_given_up(world: World) -> None:
+    hour = timedelta(hours=1)
+    common = {"purpose": "invitation", "to": "ann@acme.example", "due_at": timezone.now(), "give_up_at": timezone.now()}
+    for state, finished in (
+        ("queued", None),
+        ("sending", None),
+        ("sent", 0),
+        ("failed", 0),
+        ("unknown", 0.5),
+        ("failed", 2),
+    ):
+        over = {} if finished is None else {"finished_at": timezone.now() - finished * hour}
+        SystemEmail.objects.create(state=state, **common, **over)
+    SystemEmail.objects.filter(state="queued").update(created_at=timezone.now() - timedelta(seconds=90))
+
+    assert values("amazonsender_own_letters_waiting") == {(): 2}
+    assert values("amazonsender_own_letters_given_up") == {(): 2}
+    assert values("amazonsender_own_letter_age_seconds")[()] == pytest.approx(90, abs=10)
 
 
 def test_accounts_tell_their_bucket_and_why_they_wait(world: World) -> None:
