@@ -23,7 +23,7 @@ Json = Mapping[str, Any]
 NEEDED: Final = frozenset({"BOUNCE", "COMPLAINT"})
 TWICE: Final = ("OPEN", "CLICK")
 TYPE_NAMES: Final = {
-    "SEND": gettext_lazy("sends"),
+    "SEND": gettext_lazy("sent emails"),
     "REJECT": gettext_lazy("refusals"),
     "BOUNCE": gettext_lazy("bounces"),
     "COMPLAINT": gettext_lazy("complaints"),
