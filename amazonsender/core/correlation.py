@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from celery import Task
@@ -13,6 +13,19 @@ HEADER: Final = "correlation"
 CARRIED: Final = ("request_id", "organization", "mailout")
 TRACE: Final = "traceparent"
 LONGEST: Final = 64
+
+
+class Origin(NamedTuple):
+    """Where work began: the W3C traceparent of its span and the id of its request, "" where there is none."""
+
+    traceparent: str
+    request_id: str
+
+
+def origin() -> Origin:
+    """Where the present work began, to be kept with what goes on long after it, whoever wakes it then."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    return Origin(tracing.outgoing(), str(request_id)[:LONGEST])
 
 
 def outgoing_headers() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.conf import settings
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 NANOSECONDS = 1_000_000_000
 
@@ -71,13 +71,7 @@ def describe(name: str, attributes: Mapping[str, Any]) -> None:
 
 def outgoing() -> str:
     """The present span for another process, as a W3C traceparent; "" without one."""
-    if _tracer is None:
-        return ""
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
-    return carrier.get("traceparent", "")
+    return "" if _tracer is None else _written(None)
 
 
 def record_call(parent: str, name: str, seconds: float, attributes: Mapping[str, Any]) -> None:
@@ -89,6 +83,48 @@ def record_call(parent: str, name: str, seconds: float, attributes: Mapping[str,
         name, context=_context_of(parent), start_time=now - int(seconds * NANOSECONDS), attributes=attributes
     )
     made.end(now)
+
+
+class Shares:
+    """What a slice does for each launch: a span below the launch's own, which links to the slice.
+
+    So a trace is followed from its request to the provider's calls, also where the scheduler woke the slice; and the
+    slice, which works for many launches, stays one trace of its own.
+    """
+
+    def __init__(self) -> None:
+        self._spans: dict[str, tuple[Span, str]] = {}
+
+    def parent(self, launch: str, name: str, attributes: Mapping[str, Any]) -> str:
+        """The traceparent for calls of a launch; the present span's where they are of one trace, or the launch of none."""
+        present = outgoing()
+        if _tracer is None or not launch or _trace_id(launch) == _trace_id(present):
+            return present
+        if launch not in self._spans:
+            from opentelemetry.trace import Link, get_current_span, set_span_in_context
+
+            links = [Link(get_current_span().get_span_context())]
+            made = _tracer.start_span(name, context=_context_of(launch), links=links, attributes=attributes)
+            self._spans[launch] = made, _written(set_span_in_context(made))
+        return self._spans[launch][1]
+
+    def end(self) -> None:
+        """End them with their slice."""
+        for made, _text in self._spans.values():
+            made.end()
+        self._spans.clear()
+
+
+def _trace_id(traceparent: str) -> str:
+    return traceparent[3:35]
+
+
+def _written(context: Context | None) -> str:
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier, context)
+    return carrier.get("traceparent", "")
 
 
 def _context_of(carried: str) -> Context | None:

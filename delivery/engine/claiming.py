@@ -38,8 +38,11 @@ class Batch:
     not_after: datetime | None
     sample_of: int  # subscriber whose data a test send shows, 0: none
     rate_limit: float | None
+    traceparent: str  # of its launch, as is request_id
+    request_id: str
     claimed_at: datetime  # by the database's clock
     _claimed: float = field(default_factory=monotonic)
+    calls_parent: str = ""  # the traceparent below which its calls stand
 
     def now(self) -> datetime:
         """The time by the database's clock, never later than it is. Clocks of machines may be minutes apart."""
@@ -82,7 +85,7 @@ WITH next AS (
 )
 SELECT c.id, c.mailout_id, c.account_id, c.organization_id, c.lane, c.email_no, c.lo, c.hi, c.members, c.attempt, c.call_size,
        c.armed_to, c.claim, m.is_dry_run, m.frozen_at, m.not_after, COALESCE(m.preview_subscriber_id, 0), m.rate_limit,
-       clock_timestamp()
+       m.traceparent, m.request_id, clock_timestamp()
   FROM claimed c JOIN delivery_mailout m ON m.id = c.mailout_id
 """
 

@@ -303,6 +303,7 @@ class AccountRunner:
         self._batches.clear()
         self._stalled.clear()
         self._drop_grants(connection)
+        self._sender.end_slice()
 
     def _drop_grants(self, connection: Connection) -> None:
         for grant in (self._grant, self._other_grant):

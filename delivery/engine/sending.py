@@ -39,11 +39,14 @@ class Sender:
         self._queue: PriorityQueue[tuple[int, int, Call | None]] = PriorityQueue()
         self._numbers = count()
         self._threads: list[threading.Thread] = []
-        self._trace = ""  # the span of the slice that submitted last
+        self._shares = tracing.Shares()
         self._seconds = 0.0  # moving average of a call's duration
 
     def submit(self, calls: list[Call]) -> None:
-        self._trace = tracing.outgoing()
+        """Hand over armed calls of one batch."""
+        if calls:
+            batch = calls[0].batch
+            batch.calls_parent = self._shares.parent(batch.traceparent, "slice", {"mailout": batch.mailout_id})
         for call in calls:
             self._queue.put((call.batch.lane, next(self._numbers), call))
         wanted = min(self.limit, FAST_THREADS) if self._seconds < FAST_CALL_SECONDS else self.limit
@@ -51,6 +54,10 @@ class Sender:
             thread = threading.Thread(target=self._run, name=f"send-{len(self._threads)}", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def end_slice(self) -> None:
+        """Nothing of this slice is on its way any more."""
+        self._shares.end()
 
     def close(self) -> None:
         for _ in self._threads:
@@ -84,10 +91,11 @@ class Sender:
         name, batch, answer = self.provider.name, call.batch, answer_of(result)
         figures.observe_call(name, answer, result.seconds)
         about = {"mailout": batch.mailout_id, "answer": answer, "people": len(call.people), "call": str(call.id)}
-        tracing.record_call(self._trace, f"send {name}", result.seconds, about)
+        tracing.record_call(batch.calls_parent, f"send {name}", result.seconds, about)
         log = logger.debug if answer == "accepted" else logger.info
         ms = round(result.seconds * 1000, 1)
-        log("delivery.call", organization=batch.organization_id, provider=name, ms=ms, **about)
+        who = {"organization": batch.organization_id, "request_id": batch.request_id}
+        log("delivery.call", provider=name, ms=ms, **who, **about)
 
 
 def answer_of(result: CallResult) -> str:

@@ -83,6 +83,8 @@ class Mailout(models.Model):
     finished_at = models.DateTimeField(null=True)
     final_account = models.JSONField(null=True)
     is_account_stale = models.BooleanField(default=False)  # an event moved a settled message: count again
+    traceparent = models.CharField(max_length=55, blank=True, default="")  # W3C: the span that launched it
+    request_id = models.CharField(max_length=64, blank=True, default="")  # of the click or API call that launched it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

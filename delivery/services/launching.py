@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
+from amazonsender.core.correlation import origin
 from amazonsender.core.enqueue import WAKE_EXPIRES_SECONDS, enqueue
 from amazonsender.core.errors import DomainError, InvalidInput
 from delivery.models import CompiledEmail, Lane, Mailout, MailoutEmail, MailoutKind, SendingAccount, StateReason
@@ -102,6 +103,7 @@ def launch_mailout(
                 not_after=not_after,
                 created_by=created_by,
                 frozen_at=now,
+                **origin()._asdict(),
             )
             MailoutEmail.objects.bulk_create(
                 [

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from amazonsender.core.correlation import origin
 from amazonsender.core.errors import InvalidInput
 from delivery.models import (
     CompiledEmail,
@@ -75,6 +76,7 @@ def send_test(
             eligible=len(addresses),
             created_by=created_by,
             frozen_at=now,
+            **origin()._asdict(),
         )
         MailoutEmail.objects.create(mailout_id=mailout.pk, email_no=0, compiled_email=compiled)
         MessageAddress.objects.bulk_create(
