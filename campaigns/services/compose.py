@@ -39,7 +39,7 @@ def create_campaign(
     content_format: str = ContentFormat.HTML,
 ) -> Campaign:
     """Create a draft with the organization's sender."""
-    name = name.strip()
+    name = " ".join(name.split())
     if not name:
         raise InvalidInput(_("Give the campaign a name."))
     accounts = accounts_of(organization)

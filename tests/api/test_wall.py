@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def path_of(route: Route, things: dict[str, Any]) -> str:
     }
     path = route.pattern.removeprefix("api/v1/")
     for name in route.parameters:
-        path = path.replace(f"<int:{name}>", str(known[name])).replace(f"<str:{name}>", str(known[name]))
+        path = re.sub(rf"<\w+:{name}>", str(known[name]), path)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +43,7 @@ def test_nobody_comes_in_without_a_key(cast: Cast) -> None:
     for route in routes:
         path = "/" + route.pattern
         for name in route.parameters:
-            path = path.replace(f"<int:{name}>", "1").replace(f"<str:{name}>", "1")
+            path = re.sub(rf"<\w+:{name}>", "1", path)
         answer = Client().get(path)
         assert answer.status_code in (401, 405), path
         if answer.status_code == 401:
