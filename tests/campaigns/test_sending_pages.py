@@ -35,6 +35,21 @@ def test_the_review_says_who_gets_it_and_asks_for_the_number(bob_client: Client,
     assert "Not tested yet" in said
 
 
+def test_the_review_of_an_installation_that_only_simulates_says_so(
+    bob_client: Client, campaign: Campaign, settings: Settings
+) -> None:
+    settings.SENDING_MODE = "dry_run"
+
+    said = text(bob_client.get(page("review", campaign)))
+    assert "5 people would get this email." in said
+    assert "Simulate for 5 people" in said
+    assert "when you confirm" not in said
+
+    bob_client.post(page("review", campaign), CONFIRMED)
+    Mailout.objects.update(state=MailoutState.FINISHED)
+    assert "Simulated" in text(bob_client.get("/admin/messages/"))
+
+
 def test_typing_the_number_sends_it_and_posting_again_sends_nothing_more(
     bob_client: Client, campaign: Campaign, bob: User
 ) -> None:
