@@ -27,9 +27,9 @@ def mail_of(subscriber: Subscriber, limit: int) -> Iterator[TimelineEvent]:
         if row.state == MessageState.UNKNOWN and mailout:
             yield TimelineEvent(mailout.frozen_at, _("No answer from the provider"), name, "warn", "email", link)
         if row.sent_at:
-            yield TimelineEvent(
-                row.sent_at, _("Sent: “%(name)s”") % {"name": name}, row.address, "plain", "email", link
-            )
+            is_simulated = row.state == MessageState.SIMULATED
+            said = _("Simulated: “%(name)s”") if is_simulated else _("Sent: “%(name)s”")
+            yield TimelineEvent(row.sent_at, said % {"name": name}, row.address, "plain", "email", link)
         yield from _fate(row, name, link)
 
 

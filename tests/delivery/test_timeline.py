@@ -51,6 +51,14 @@ def test_a_message_that_went_out_is_a_line_with_its_address_and_a_link_to_it(
     assert line.link == reverse("admin:message", args=[mailout.pk, 7])
 
 
+def test_what_was_only_simulated_is_not_said_to_be_sent(acme: Organization, ana: Subscriber) -> None:
+    add_message(make_mailout(acme, name="Spring letter"), 7, ana, state=MessageState.SIMULATED, sent_at=SENT_AT)
+
+    (line,) = mail_of(ana, 10)
+
+    assert line.what == "Simulated: “Spring letter”"
+
+
 @pytest.mark.parametrize("fact", LINES)
 def test_each_fact_is_a_line_at_its_time(acme: Organization, ana: Subscriber, fact: str) -> None:
     mailout = make_mailout(acme, name="Spring letter")
