@@ -252,4 +252,6 @@ def test_a_parent_that_shuts_down_tells_its_living_children(monkeypatch: pytest.
 
 
 def test_every_periodic_task_exists() -> None:
-    assert {name for name, _seconds in tasks.PERIODIC.values()} <= {tasks.tick.name, tasks.housekeep.name}
+    named = {tasks.tick, tasks.housekeep, tasks.send_system_emails, tasks.purge_system_emails}
+
+    assert {name for name, _seconds in tasks.PERIODIC.values()} == {task.name for task in named}
