@@ -23,6 +23,7 @@ CHECKS: Final[dict[str, str]] = {
     "amazonsender.E013": "what `SYSTEM_EMAIL_PROVIDER` needs is not set",
     "amazonsender.E014": "`SYSTEM_EMAIL_FROM` is no address",
     "amazonsender.E015": "`SYSTEM_EMAIL_PROVIDER` of a server is console",
+    "amazonsender.E021": "`DNS_RESOLVERS` has an entry that is no DNS server",
     "amazonsender.E030": "`FIREHOSE_ACCESS_KEYS` has a short key",
     "amazonsender.E031": "`EVENT_QUEUE_URLS` has an address that is no queue's",
     Mistake.MISSING.value: "a required variable is not set",

@@ -34,7 +34,10 @@ protected.
 |---|---|
 | one organization sees another's people | every read starts at `for_organization`; outsiders get 404; [a test](../tests/organizations/test_wall.py) walks every route as a stranger |
 | a member does what the role doesn't allow | [one table](#who-may-do-what), asked by pages and API alike |
-| guessed passwords, links, keys | throttled by address; links work once and for a day; keys are stored as hashes |
+| guessed passwords, links, keys | throttled by address; links work once and for a day, to a new password for an hour; keys and invitations are stored as hashes |
+| finding out who has an account | the page for forgotten passwords answers alike for every address; a mailbox gets three links an hour |
+| a poisoned `Host` header | links in letters lead to `PUBLIC_URL`, never to what a request says |
+| a read of the letters that wait | bodies are sealed with `SECRET_KEY`, and erased when the letter is over |
 | forged or repeated events | signature, certificate address and topic are checked before anything is stored; a repeat counts once ([decision 5](adr/0005-own-events-endpoint.md)) |
 | forged links, open redirects | tokens are ids with a MAC ([decision 8](adr/0008-tokens.md)); redirects go only to addresses stored with the email |
 | a scanner that opens links unsubscribes people | GET changes nothing |

@@ -21,7 +21,6 @@ from organizations.models import User
 from organizations.services.passwords import find_by_reset_link, request_way_in, reset_password
 from organizations.services.system_emails import has_way_out
 
-
 if TYPE_CHECKING:
     UsersPasswordForm = SetPasswordForm[User]
 else:
