@@ -10,6 +10,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from amazonsender.core import figures
+from amazonsender.core.asking import Asker, NoAnswerError, on_a_living_connection
 from amazonsender.core.figure_files import add_sums
 from amazonsender.core.throttle import client_address
 from delivery.selectors.figures import Figure, engine_figures
@@ -37,24 +39,22 @@ class DatabaseFigures:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._asker: Asker[list[Figure]] = Asker("figures")
         self._asked_at = float("-inf")
         self._known: list[Figure] | None = None
 
     def read(self) -> list[Figure] | None:
-        """None while the database doesn't answer, also not to somebody who asked before."""
-        if not self._lock.acquire(timeout=TIMEOUT_SECONDS):
-            return None
-        try:
+        """None while the database doesn't answer in time."""
+        with self._lock:
             if time.monotonic() - self._asked_at >= KEPT_SECONDS:
+                self._asker.ask(partial(on_a_living_connection, engine_figures))
                 try:
-                    self._known = engine_figures()
-                except (DatabaseError, InterfaceError) as error:
+                    self._known = self._asker.answer(within=TIMEOUT_SECONDS)
+                except (DatabaseError, InterfaceError, NoAnswerError) as error:
                     logger.warning("metrics.database_down", error=type(error).__name__)
                     self._known = None
                 self._asked_at = time.monotonic()
             return self._known
-        finally:
-            self._lock.release()
 
     def forget(self) -> None:
         """Ask again the next time."""

@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from queue import SimpleQueue
+from functools import partial
 from typing import Final
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from kombu import Connection
+
+from amazonsender.core.asking import Asker, NoAnswerError, on_a_living_connection
 
 logger = structlog.get_logger(__name__)
 
@@ -35,20 +37,11 @@ class Probe:
 
 
 def ask_database() -> None:
-    """By a connection of the asking thread's own; one that died since the last question says nothing about the server."""
-    try:
-        _ask_database()
-    except (InterfaceError, OperationalError):
-        connection.close()
-        _ask_database()
-    finally:
-        if "pool" in connection.settings_dict["OPTIONS"]:
-            connection.close()
+    def ask() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{TIMEOUT_SECONDS}s"])
 
-
-def _ask_database() -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{TIMEOUT_SECONDS}s"])
+    on_a_living_connection(ask)
 
 
 def ask_cache() -> None:
@@ -82,44 +75,6 @@ def probe(name: str, question: Callable[[], None]) -> Probe:
     return Probe(name, is_ok, round((time.perf_counter() - started) * 1000, 1))
 
 
-class Watch:
-    """Asks one service in a thread of its own, and no second time before it has answered."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._wishes: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._asked_at: float | None = None
-        self._has_answered = threading.Event()
-        self._probe = Probe(name, is_ok=False, ms=0.0)
-
-    def ask(self, question: Callable[[], None]) -> None:
-        """Ask, unless the last question is still open."""
-        if self._thread is None or not self._thread.is_alive():  # not started yet, or lost by a fork
-            self._asked_at = None
-            self._thread = threading.Thread(target=self._answer, name=f"health-{self._name}", daemon=True)
-            self._thread.start()
-        if self._asked_at is None:
-            self._asked_at = time.perf_counter()
-            self._has_answered.clear()
-            self._wishes.put(question)
-
-    def probe(self) -> Probe:
-        """The answer, or that none came within `TIMEOUT_SECONDS` of the question."""
-        asked_at = self._asked_at or time.perf_counter()
-        if self._has_answered.wait(max(0.0, asked_at + TIMEOUT_SECONDS - time.perf_counter())):
-            self._asked_at = None
-            return self._probe
-        logger.warning("health.down", service=self._name, error="no answer")
-        return Probe(self._name, is_ok=False, ms=round((time.perf_counter() - asked_at) * 1000, 1))
-
-    def _answer(self) -> None:
-        while True:
-            question = self._wishes.get()
-            self._probe = probe(self._name, question)
-            self._has_answered.set()
-
-
 class Readiness:
     """The probes of the last second. All services are asked at once, so that the slowest decides how long it takes."""
 
@@ -127,7 +82,7 @@ class Readiness:
         self._clock = clock
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
-        self._watches: dict[str, Watch] = {}
+        self._askers: dict[str, Asker[Probe]] = {}
         self._probes: list[Probe] = []
 
     def probes(self) -> list[Probe]:
@@ -144,15 +99,22 @@ class Readiness:
             self._lock.release()
 
     def _ask(self) -> list[Probe]:
-        watches = [self._watches.setdefault(name, Watch(name)) for name in QUESTIONS]
-        for watch, question in zip(watches, QUESTIONS.values(), strict=True):
-            watch.ask(question)
-        return [watch.probe() for watch in watches]
+        for name, question in QUESTIONS.items():
+            self._askers.setdefault(name, Asker(name)).ask(partial(probe, name, question))
+        return [_answer_of(name, self._askers[name]) for name in QUESTIONS]
 
     def forget(self) -> None:
         """Ask again the next time."""
         with self._lock:
             self._asked_at = float("-inf")
+
+
+def _answer_of(name: str, asker: Asker[Probe]) -> Probe:
+    try:
+        return asker.answer(within=TIMEOUT_SECONDS)
+    except NoAnswerError:
+        logger.warning("health.down", service=name, error="no answer")
+        return Probe(name, is_ok=False, ms=round(asker.seconds * 1000, 1))
 
 
 readiness = Readiness()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -161,14 +162,20 @@ def test_a_file_that_a_killed_process_had_just_opened_is_no_hindrance(measured: 
     assert told() == 50
 
 
-def test_who_waits_for_somebody_who_asks_the_database_is_told_that_it_does_not_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_database_that_hangs_is_told_as_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
     monkeypatch.setattr(metrics, "TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(metrics, "engine_figures", lambda: may_end.wait(10) and [])
     asking = metrics.DatabaseFigures()
 
-    with asking._lock:
-        assert asking.read() is None
+    assert asking.read() is None
+    asking.forget()
+    assert asking.read() is None
+
+    may_end.set()
+    monkeypatch.setattr(metrics, "TIMEOUT_SECONDS", 10)
+    asking.forget()
+    assert asking.read() == []
 
 
 def test_a_process_that_runs_keeps_its_file(tmp_path: Path) -> None:
