@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 from delivery.services.partitions import ensure_partitions
 from organizations.models import Organization, User
 from tests.cast import Cast, make_cast
-from tests.databases import clear_tables
+from tests.databases import clear_tables, set_for_tests
 
 
 class NetworkBlockedError(RuntimeError):
@@ -86,6 +86,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     In the end, sessions of servers and threads that are still closing would keep it from being dropped.
     """
     with django_db_blocker.unblock():
+        set_for_tests()
         ensure_partitions(at=timezone.now())
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:

@@ -27,10 +27,10 @@ from delivery.selectors.progress import mailout_progress
 from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import Organization
-from subscribers.models import AttributeDefinition, List, Subscriber, Subscription, SubscriptionState
+from subscribers.models import AttributeDefinition, List, Subscriber, SubscriptionState
+from tests.databases import repeat_row
 from tests.factories import (
     AccountFactory,
-    DomainFactory,
     ListFactory,
     OrganizationFactory,
     SubscriberFactory,
@@ -86,22 +86,21 @@ class World:
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
 
     def add_people(self, count: int, *, start: int = 0, **fields: Any) -> Sequence[Subscriber]:
-        domain = DomainFactory.create()
-        people = Subscriber.objects.bulk_create(
-            Subscriber(
-                organization=self.organization,
-                email=f"p{number}@example.com",
-                address_key=f"p{number}@example.com",
-                domain=domain,
-                first_name=f"Name {number}",
-                **fields,
-            )
-            for number in range(start, start + count)
+        first = SubscriberFactory.create(
+            organization=self.organization, email=f"p{start}@example.com", first_name=f"Name {start}", **fields
         )
-        Subscription.objects.bulk_create(
-            Subscription(organization=self.organization, list=self.list, subscriber=person) for person in people
+        standing = SubscriptionFactory.create(subscriber=first, list=self.list)
+        address = "'p' || each || '@example.com'"
+        repeat_row(
+            first,
+            f"generate_series({start + 1}, {start + count - 1}) each",
+            email=address,
+            address_key=address,
+            first_name="'Name ' || each",
         )
-        return people
+        added = f"(SELECT id AS each FROM subscribers_subscriber WHERE id > {first.pk}) added"
+        repeat_row(standing, added, subscriber_id="each")
+        return list(Subscriber.objects.filter(pk__gte=first.pk).order_by("pk"))
 
     def add_person(
         self, name: str, *lists: List, state: str = SubscriptionState.SUBSCRIBED, **fields: Any
