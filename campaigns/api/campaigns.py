@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from campaigns.api.serializers import (
     CampaignChangeSerializer,
     CampaignCreateSerializer,
@@ -59,6 +59,7 @@ class CampaignsView(ApiView):
     """All that are not archived."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "campaign:view", "POST": "campaign:edit"}
+    parameters = PAGE_NAMES | {"state"}
 
     @extend_schema(
         operation_id="campaigns_list",

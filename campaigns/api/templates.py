@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from campaigns.models import Template
 from campaigns.services.templates import create_template, save_template, set_template_archived
 from organizations.access import access
@@ -81,6 +81,7 @@ class TemplatesView(ApiView):
     """All."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "template:view", "POST": "template:edit"}
+    parameters = PAGE_NAMES
 
     @extend_schema(
         operation_id="templates_list", tags=["templates"], parameters=PAGE_PARAMETERS, responses=TemplatePageSerializer

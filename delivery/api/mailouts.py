@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import LARGEST_KEY, PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import LARGEST_KEY, PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from delivery.models import Mailout, MailoutKind, MailoutState
 from delivery.selectors.mailouts import list_mailouts
 from delivery.selectors.progress import mailout_progress
@@ -95,6 +95,7 @@ class MailoutsView(ApiView):
     """All, tests and dry runs too."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "campaign:view"}
+    parameters = PAGE_NAMES
 
     @extend_schema(
         operation_id="mailouts_list", tags=["mailouts"], parameters=PAGE_PARAMETERS, responses=MailoutPageSerializer

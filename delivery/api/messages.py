@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from amazonsender.core.errors import NotFound
 from delivery.models import EventType, ExclusionReason, Mailout, MessageState, Verdict
 from delivery.selectors.messages import (
@@ -112,6 +112,7 @@ class MailoutMessagesView(ApiView):
     """Everybody of a mailout, also who was left out."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "message:view"}
+    parameters = PAGE_NAMES | {"state"}
 
     @extend_schema(
         operation_id="mailout_messages_list",
@@ -149,6 +150,7 @@ class MessagesView(ApiView):
     """A person's."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "message:view"}
+    parameters = frozenset({"email"})
 
     @extend_schema(
         operation_id="messages_list",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import orjson
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied, ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +25,7 @@ from organizations.services.audit import acting_key
 from organizations.services.idempotency import Answer, answer_once
 
 Handler = Callable[..., Response]
+NO_SUCH_FIELD: Final = ["There is no such field. The reference has those that there are."]
 S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 
 
@@ -47,7 +48,11 @@ class HasScope(BasePermission):
 
 
 class ApiView(APIView):
-    """`scopes` names what each method asks for; a method that isn't there is open to every key."""
+    """`scopes` names what each method asks for; a method that isn't there is open to every key.
+
+    `parameters` names those of the query string. What a view doesn't know is refused in query and body: a misspelled
+    filter would show everybody, and a misspelled field would leave undone what the program believes done.
+    """
 
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [HasScope]
@@ -55,6 +60,13 @@ class ApiView(APIView):
     parser_classes = [JsonParser]
     renderer_classes = [JsonRenderer, ProblemRenderer]
     scopes: ClassVar[dict[str, str]] = {}
+    parameters: ClassVar[frozenset[str]] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        known = ", ".join(sorted(self.parameters)) or "none"
+        if unknown := sorted(set(request.query_params) - self.parameters):
+            raise ValidationError({name: [f"There is no such parameter here; there are: {known}."] for name in unknown})
 
     @property
     def organization(self) -> Organization:
@@ -79,8 +91,24 @@ class ApiView(APIView):
     def read(self, serializer: type[S], *, partial: bool = False) -> dict[str, Any]:
         """The body as the serializer reads it, with the fields that were given. Raises ValidationError."""
         given = serializer(data=self.request.data, partial=partial)
+        if unknown := _unknown_fields(given, self.request.data):
+            raise ValidationError(unknown)
         given.is_valid(raise_exception=True)
         return dict(given.validated_data)
+
+
+def _unknown_fields(serializer: serializers.BaseSerializer[Any], given: Any) -> dict[str, Any]:
+    """An error for each field that the serializer, or one inside of it, does not have."""
+    fields = getattr(serializer, "fields", {})
+    if not isinstance(given, Mapping):
+        return {}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in fields:
+            found[name] = NO_SUCH_FIELD
+        elif isinstance(fields[name], serializers.Serializer) and (inner := _unknown_fields(fields[name], value)):
+            found[name] = inner
+    return found
 
 
 def idempotent(handler: Handler) -> Handler:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from organizations.access import access
 from organizations.api.views import ApiView, idempotent
 from subscribers.models import List
@@ -58,6 +58,7 @@ class ListsView(ApiView):
     """All lists."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "list:view", "POST": "list:edit"}
+    parameters = PAGE_NAMES
 
     @extend_schema(operation_id="lists_list", tags=["lists"], parameters=PAGE_PARAMETERS, responses=ListPageSerializer)
     def get(self, request: Request) -> Response:

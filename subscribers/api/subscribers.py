@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from amazonsender.core.errors import NotFound
 from organizations.access import access
 from organizations.api.views import ApiView, idempotent
@@ -62,6 +62,7 @@ class SubscribersView(ApiView):
     """Everybody."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "subscriber:view"}
+    parameters = PAGE_NAMES | {"list_id", "status"}
 
     @extend_schema(
         operation_id="subscribers_list",

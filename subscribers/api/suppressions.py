@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from amazonsender.core.api.pages import LARGEST_KEY, PAGE_PARAMETERS, page, page_request
+from amazonsender.core.api.pages import LARGEST_KEY, PAGE_NAMES, PAGE_PARAMETERS, page, page_request
 from organizations.access import access
 from organizations.api.views import ApiView, idempotent
 from subscribers.addresses import canonical
@@ -66,6 +66,7 @@ class SuppressionsView(ApiView):
     """All of the organization's own."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "suppression:view", "POST": "suppression:edit"}
+    parameters = PAGE_NAMES | {"email"}
 
     @extend_schema(
         operation_id="suppressions_list",

@@ -119,6 +119,7 @@ def test_only_json_is_read(api: Program) -> None:
     answer = Client(headers={"Authorization": f"Bearer {api.secret}"}).post("/api/v1/lists", {"name": "News"})
 
     assert is_problem(answer, 415)
+    assert answer.json()["detail"] == "Send JSON, and say so: `Content-Type: application/json`."
 
 
 def test_wrong_fields_are_named(api: Program) -> None:
@@ -129,6 +130,42 @@ def test_wrong_fields_are_named(api: Program) -> None:
     ).json()
 
     assert {one["field"] for one in body["errors"]} == {"tags[0]", "consent.ip", "list_ids[0]"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "fields"),
+    [
+        (
+            "PUT",
+            "subscribers/ann@example.com",
+            {"firstname": "Ann", "consent": {"txt": "Yes"}},
+            {"firstname", "consent.txt"},
+        ),
+        ("POST", "lists", {"name": "News", "title": "News"}, {"title"}),
+        ("GET", "subscribers?email=ann@example.com&limit=1", None, {"email"}),
+        ("GET", "key?verbose=1", None, {"verbose"}),
+    ],
+)
+def test_what_there_isn_t_is_refused_rather_than_passed_over(
+    api: Program, method: str, path: str, body: Any, fields: set[str]
+) -> None:
+    answer = api(method, path, body)
+
+    assert is_problem(answer, 400)
+    assert {one["field"] for one in answer.json()["errors"]} == fields
+    assert not List.objects.exists()
+
+
+def test_a_refusal_says_what_to_do_instead(api: Program) -> None:
+    assert api("GET", "lists/").json()["detail"] == "There is no such endpoint. Addresses have no slash at the end."
+    assert api("DELETE", "lists").json()["detail"] == "There is no DELETE here, but GET, POST, HEAD, OPTIONS."
+
+
+def test_times_are_utc_in_one_form(api: Program) -> None:
+    made = api("POST", "lists", {"name": "News"}).json()["created_at"]
+
+    assert made.endswith("Z")
+    assert api("GET", "key").json()["created_at"].endswith("Z")
 
 
 def test_pages_hold_while_rows_come_and_go(api: Program, cast: Cast) -> None:

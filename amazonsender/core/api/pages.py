@@ -19,6 +19,7 @@ LARGEST_KEY: Final = 2**63 - 1
 
 T = TypeVar("T")
 
+PAGE_NAMES: Final = frozenset({"cursor", "limit"})
 PAGE_PARAMETERS: Final = [
     OpenApiParameter("cursor", OpenApiTypes.STR, description="`next_cursor` of the page before."),
     OpenApiParameter(

@@ -84,7 +84,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     elif isinstance(error, RequestDataTooBig):
         body = problem(413, "The body is too large.")
     elif isinstance(error, exceptions.APIException):
-        body = problem(error.status_code, _sentence(error))
+        body = problem(error.status_code, _sentence(error, context))
         headers = _headers(error, context)
     if body is None:
         return None
@@ -112,7 +112,8 @@ def _inner_path(path: str, name: str | int) -> str:
 @csrf_exempt  # programs have no cookies, and get a 404 for a wrong address whatever the method
 def not_found(request: HttpRequest, **_parameters: object) -> JsonResponse:
     """Answer for addresses under /api/ that lead nowhere."""
-    return refuse(404, "There is no such endpoint.")
+    hint = " Addresses have no slash at the end." if request.path.endswith("/") else ""
+    return refuse(404, f"There is no such endpoint.{hint}")
 
 
 def refuse(status: int, detail: str) -> JsonResponse:
@@ -120,7 +121,11 @@ def refuse(status: int, detail: str) -> JsonResponse:
     return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
 
 
-def _sentence(error: exceptions.APIException) -> str:
+def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str:
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return "Send JSON, and say so: `Content-Type: application/json`."
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return f"There is no {context['request'].method} here, but {', '.join(context['view'].allowed_methods)}."
     detail = error.detail
     return str(detail if not isinstance(detail, list | dict) else error.default_detail)
 
