@@ -129,7 +129,8 @@ def stack_environment(home: Home) -> dict[str, str]:
         "SECRET_KEY": home.secret("secret_key"),
         "TOKEN_KEYS": f"1:{home.secret('token_key')}",
         "PUBLIC_URL": f"http://{reader_host}:{web_port}",
-        "ALLOWED_HOSTS": f"localhost,127.0.0.1,{reader_host}",
+        # Other machines call this one by names and addresses that it may not know; links are made of PUBLIC_URL alone.
+        "ALLOWED_HOSTS": "*" if host in WILDCARD_HOSTS else f"localhost,127.0.0.1,{reader_host}",
         "LOCALSES_URL": f"http://127.0.0.1:{localses_port}",
         "LOCALSES_HOST": host,
         "LOCALSES_PORT": localses_port,

@@ -350,6 +350,19 @@ def test_the_environment_of_a_demo_names_only_settings_that_exist(home: Home) ->
     assert ours | {"LOCALSES_URL", "LOCALSES_CERTIFICATE", "LOCALSES_ACCESS_KEY"} <= set(declared_variables())
 
 
+@pytest.mark.parametrize(("host", "allowed"), [("0.0.0.0", "*"), ("", "localhost,127.0.0.1,localhost")])
+def test_other_machines_may_look_where_that_was_asked_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, host: str, allowed: str
+) -> None:
+    home.remember("web_port", "8000")
+    monkeypatch.setenv("HOST", host)
+
+    environment = stack_environment(home)
+
+    assert environment["ALLOWED_HOSTS"] == allowed
+    assert environment["PUBLIC_URL"] == "http://localhost:8000"
+
+
 def test_secrets_of_a_run_are_kept_from_other_users(home: Home) -> None:
     home.keep_environment({"DATABASE_URL": "postgresql://user:password@host/db"})
 
