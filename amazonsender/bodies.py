@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, TypeAlias
 
 import orjson
 import structlog
 
+from amazonsender.core.places import Places
 from amazonsender.core.slow_senders import Caller, SlowSenders
 
 logger = structlog.get_logger(__name__)
@@ -45,14 +45,12 @@ class BodyError(Exception):
 
 
 class WholeBodies:
-    """Reads the body, then lets the application work on the request, `at_once` of them at a time."""
+    """Reads the body, then lets the application work on the request as soon as there is a place."""
 
-    def __init__(self, application: Application, *, at_once: int, slow_senders: SlowSenders) -> None:
+    def __init__(self, application: Application, *, places: Places, slow_senders: SlowSenders) -> None:
         self._application = application
+        self._places = places
         self._slow_senders = slow_senders
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(at_once):
-            self._places.put(None)
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         caller = Caller(environ.get("REMOTE_ADDR", ""), environ.get("SERVER_PORT", ""))
@@ -62,12 +60,8 @@ class WholeBodies:
             except BodyError as error:
                 return _refuse(environ, start_response, error)
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = body, str(length)
-        self._places.get()
-        try:
-            with self._slow_senders.working(caller):
-                return self._application(environ, start_response)
-        finally:
-            self._places.put(None)
+        with self._places.taken(), self._slow_senders.working(caller):
+            return self._application(environ, start_response)
 
     def _await_body(self, environ: Environ, caller: Caller) -> tuple[IO[bytes], int]:
         if self._slow_senders.awaited >= MOST_AWAITED:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -17,12 +17,13 @@ from amazonsender.core.slow_senders import Caller, SlowSenders
 class Server:
     """What a WSGI server does with one request, and what the application was given."""
 
-    def __init__(self, *, at_once: int = 2) -> None:
+    def __init__(self) -> None:
         self.seen: list[tuple[str, bytes]] = []
         self.status = ""
         self.headers: dict[str, str] = {}
         self.slow_senders = SlowSenders(1.0, connections=list)
-        self.application = WholeBodies(self._work, at_once=at_once, slow_senders=self.slow_senders)
+        places = Mock(taken=nullcontext)
+        self.application = WholeBodies(self._work, places=places, slow_senders=self.slow_senders)
 
     def _work(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.seen.append((environ.get("CONTENT_LENGTH", ""), environ["wsgi.input"].read()))
@@ -128,34 +129,3 @@ def test_with_too_many_bodies_on_their_way_the_next_is_to_come_again_and_the_res
 
     assert refused == ("503 Service Unavailable", "5")
     assert (server.status, len(server.seen)) == ("200 OK", 1)
-
-
-def test_so_many_are_worked_on_at_once_and_a_failure_gives_its_place_back() -> None:
-    inside, gate = threading.Semaphore(0), threading.Event()
-    started: list[str] = []
-
-    def work(environ: dict[str, Any], _start: Any) -> Iterable[bytes]:
-        started.append(environ["PATH_INFO"])
-        inside.release()
-        gate.wait(30)
-        if environ["PATH_INFO"] == "/bad":
-            raise RuntimeError("broken")
-        return []
-
-    application = WholeBodies(work, at_once=2, slow_senders=SlowSenders(1.0))
-
-    def ask(path: str) -> None:
-        with suppress(RuntimeError):
-            application({"PATH_INFO": path}, lambda *_: None)
-
-    threads = [threading.Thread(target=ask, args=(path,)) for path in ("/bad", "/bad", "/good", "/good")]
-    for thread in threads:
-        thread.start()
-    for _ in range(2):
-        assert inside.acquire(timeout=30)
-
-    assert not inside.acquire(blocking=False)
-    gate.set()
-    for thread in threads:
-        thread.join(30)
-    assert len(started) == 4

@@ -29,7 +29,7 @@ from tests.webhooks.web_process import STREAM, TEXT, TOPIC, Web, firehose_body, 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 SES, FIREHOSE, ACCOUNT = "/webhooks/ses/", "/webhooks/firehose/", "/webhooks/account/{}/"
-BODY_SECONDS = 2
+BODY_SECONDS = 4
 TABLES = (Inbox, InboxSeen, InboxDead, DeliveryEvent, Suppression, ConsentRecord, Subscriber, AuditEntry)
 LOOK_ALIKES = (
     CERTIFICATE_URL.replace("https://", "http://"),
