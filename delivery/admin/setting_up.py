@@ -59,6 +59,7 @@ def set_up(request: HttpRequest, pk: int) -> HttpResponse:
         trouble=trouble,
         with_domains=with_domains,
         is_done=request.method == "POST" and not trouble,
+        is_subscribed_now=any(report.key == "subscription" and report.state == "done" for report in reports),
         steps=[(report, *STATES[report.state]) for report in reports],
         changes=sum(report.state in ("create", "change", "unknown", "done") for report in reports),
         unachieved=sum(report.state not in ACHIEVED for report in reports),

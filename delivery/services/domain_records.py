@@ -79,11 +79,14 @@ def report_of(domain: SendingDomain, account: SendingAccount) -> DomainReport:
     identity = identity_from(domain.identity)
     findings = findings_from(domain.findings)
     is_looked_up = may_look_up(account, domain.name)
-    rows = []
+    rows: list[RecordRow] = []
     for record in records_for(account, domain.name, domain.identity):
+        number = sum(row.purpose == record.purpose for row in rows) + 1
         row = RecordRow(
             purpose=record.purpose,
-            label=str(LABELS[record.purpose]),
+            label=f"{LABELS[record.purpose]} {number}"
+            if record.purpose is Purpose.DKIM
+            else str(LABELS[record.purpose]),
             name=record.name,
             kind=record.kind,
             value=record.value,

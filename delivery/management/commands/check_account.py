@@ -98,7 +98,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"   {point['state']}: {point['step']}")
 
     def _print_domain(self, point: dict[str, Any], domain: dict[str, Any]) -> None:
-        self.stdout.write(f"   {point['state']}" + (f": {domain['step']}" if domain["step"] else ""))
+        step = f": {domain['step']}" if domain["step"] and point["tone"] != "ok" else ""
+        self.stdout.write(f"   {point['state']}{step}")
         for row in domain["records"]:
             if row["tone"] != "ok":
                 self.stdout.write(f"      {row['label']}  {row['name']}  {row['type']}  {row['value']}".rstrip())

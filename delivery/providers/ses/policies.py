@@ -20,8 +20,11 @@ LOOKING: Final = (
     "ses:GetEmailIdentity",
     "ses:GetConfigurationSet",
     "ses:GetConfigurationSetEventDestinations",
+    "ses:GetSendStatistics",
+    "ses:GetSendQuota",
+    "sns:GetSubscriptionAttributes",  # IAM knows no resource for what is done to a subscription
 )
-LOOKING_AT_TOPICS: Final = ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes")
+LOOKING_AT_TOPICS: Final = ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic")
 CONFIRMING: Final = ("sns:ConfirmSubscription",)
 SETTING_UP: Final = (
     "ses:CreateEmailIdentity",
@@ -29,13 +32,9 @@ SETTING_UP: Final = (
     "ses:CreateConfigurationSet",
     "ses:CreateConfigurationSetEventDestination",
     "ses:UpdateConfigurationSetEventDestination",
-)
-SETTING_UP_TOPICS: Final = (
-    "sns:CreateTopic",
-    "sns:SetTopicAttributes",
-    "sns:Subscribe",
     "sns:SetSubscriptionAttributes",
 )
+SETTING_UP_TOPICS: Final = ("sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe")
 READING_QUEUES: Final = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 

@@ -15,6 +15,8 @@ from pytest_django import Settings
 
 from delivery.domains.checking import Findings
 from delivery.domains.lookup import Answer, Question, State
+from delivery.domains.spf import Spf
+from delivery.domains.wanted import Identity, Purpose, wanted_records
 from delivery.models import SenderIdentity, SendingAccount, SendingDomain
 from delivery.providers.base import PermanentError
 from delivery.services.setting_up import StepReport
@@ -288,11 +290,22 @@ def test_the_account_leads_to_its_domains_and_to_setting_up(
 def test_a_domain_in_a_word(alice_client: Client, account: SendingAccount, acme: Organization) -> None:
     url = reverse("admin:sending_account", args=[account.pk])
     assert "Not looked up yet" in text(alice_client.get(url))
-    fine = looked(account, Findings(), is_verified=True, dkim_tokens=[], mail_from_domain=f"m.{NAME}")
-    fine.delete()
+
+    fine = wanted_records(NAME, Identity(), region="eu-west-1", redirect_domain="", links_host="")
+    values = {Purpose.SPF: "token", Purpose.DMARC: "v=DMARC1; p=none"}
+    answers = {
+        Question(record.name, record.kind): Answer(State.FOUND, (values.get(record.purpose, record.value),))
+        for record in fine
+    }
+    answers[Question("mail.acme.example", "A")] = Answer(State.FOUND, ("198.51.100.7",))
+    spf = {f"bounce.{NAME}": Spf("v=spf1 include:amazonses.com ~all", 1, True, "~")}
+    details = {"is_verified": True, "dkim_status": "SUCCESS", "dkim_tokens": [], "mail_from_domain": f"bounce.{NAME}"}
+    looked(account, Findings(answers, spf), **details)
     SenderIdentity.objects.create(organization=acme, account=account, identity="acme.example")
     SendingDomain.objects.create(organization=acme, account=account, name="acme.example")
 
     said = text(alice_client.get(url))
 
+    assert f"All records of {NAME} are in place" in said
+    assert "In place" in said
     assert "acme.example is not looked up: nothing leaves this machine" in said

@@ -80,7 +80,7 @@ def test_a_dmarc_record_is_read() -> None:
     found = dmarc.parse("v=DMARC1; p=Quarantine; sp=reject; adkim=s; aspf=s; pct=50; rua=mailto:a@b.test")
 
     assert found == ("quarantine", True, True, 50, "mailto:a@b.test")
-    assert dmarc.parse("v=DMARC1;p=none").percent == 100
+    assert dmarc.parse("v=DMARC1;p=none;").percent == 100
     assert dmarc.parse("v=DMARC1; p=none; pct=200").percent == 100
     assert dmarc.parse("v=DMARC1; p=none; sp=reject", is_above=True).policy == "reject"
     assert dmarc.parse("v=DMARC1; p=reject", is_above=True).policy == "reject"
