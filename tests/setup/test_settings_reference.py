@@ -98,7 +98,7 @@ def test_nothing_reads_the_environment_past_the_declarations() -> None:
         str(path)
         for path in sources
         if path.parts[:2] != ("amazonsender", "embedded")
-        and re.search(r"\benviron\b|getenv", (root / path).read_text())
+        and re.search(r"\bos\.environ\b|\bgetenv\b", (root / path).read_text())
     }
 
     assert reading == allowed
