@@ -15,7 +15,7 @@ from delivery.services import accounts
 from delivery.services.providers import forget_providers
 from organizations.models import AuditEntry, Organization
 from tests.delivery.providers.contract.smtp_bench import SmtpBench
-from tests.delivery.services.test_accounts import FakeAmazon
+from tests.delivery.services.fake_amazon import FakeAmazon
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:events"
 

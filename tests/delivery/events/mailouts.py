@@ -9,14 +9,16 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from delivery.models import BatchState, Mailout, MessageBatch, MessageState
+from delivery.models import BatchState, Mailout, Message, MessageBatch, MessageState
 from delivery.services.partitions import MAILOUTS_PER_MONTH, month_number
 from organizations.models import Organization
 from subscribers.models import Domain, Subscriber
+from tests.delivery.events.notifications import event
 
 _numbers = itertools.count(1)
 
 SENT_AT = datetime(2026, 11, 3, 10, 0, tzinfo=UTC)
+DELIVERED_AT = datetime(2026, 11, 3, 10, 0, 3, 512000, tzinfo=UTC)
 
 
 def make_subscriber(organization: Organization, email: str, **fields: object) -> Subscriber:
@@ -80,3 +82,11 @@ def add_batch(mailout: Mailout, lo: int, hi: int, **fields: object) -> MessageBa
         "due_at": timezone.now(),
     }
     return MessageBatch.objects.create(mailout_id=mailout.pk, lo=lo, hi=hi, **(values | fields))
+
+
+def message(mailout: Mailout, n: int = 1) -> Message:
+    return Message.objects.get(mailout_id=mailout.pk, n=n)
+
+
+def about(name: str, mailout: Mailout, n: int = 1, **fields: Any) -> dict[str, Any]:
+    return event(name, mailout_id=mailout.pk, n=n, **fields)

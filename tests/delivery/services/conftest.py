@@ -6,6 +6,7 @@ from pytest_django import Settings
 from delivery.models import SendingAccount
 from delivery.services import accounts, domains, inspecting, setting_up
 from tests.delivery.services.amazon import Amazon
+from tests.delivery.services.fake_amazon import FakeAmazon
 from tests.factories import AccountFactory
 
 
@@ -30,3 +31,16 @@ def public(settings: Settings) -> str:
 def at_amazon(db: None, public: str) -> SendingAccount:
     """An account that is connected and nothing else."""
     return AccountFactory.create(is_local=False, region="eu-west-1", configuration_set="", topic_arns=[])
+
+
+@pytest.fixture
+def amazon(monkeypatch: pytest.MonkeyPatch) -> FakeAmazon:
+    made = FakeAmazon()
+    for name in ("provider_for", "administration_for", "topics_for"):
+        monkeypatch.setattr(accounts, name, lambda _account: made)
+    return made
+
+
+@pytest.fixture
+def account(db: None) -> SendingAccount:
+    return AccountFactory.create(is_local=False)
