@@ -11,6 +11,7 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.utils import timezone
+from django_ses import SESBackend
 from pytest_django import Settings
 
 from delivery.services.system_emails import sending
@@ -168,6 +169,34 @@ def test_a_server_of_ones_own_gets_the_letter_signed_in(smtp: SmtpStub) -> None:
     assert states() == [("sent", 1, 0, "")]
 
 
+def test_a_server_that_ends_the_connection_after_each_letter_gets_them_all_without_doubts(smtp: SmtpStub) -> None:
+    smtp.is_closing_idle = True
+    for number in range(3):
+        put(f"person{number}@acme.example")
+
+    assert sending.send_due() == 3
+
+    assert set(states()) == {("sent", 1, 0, "")}
+    assert smtp.connections == 3
+
+
+def test_letters_of_one_slice_share_amazons_client(localses: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    create = SESBackend.create_session
+
+    def counted(backend: SESBackend) -> object:
+        made.append(backend)
+        return create(backend)
+
+    monkeypatch.setattr(SESBackend, "create_session", counted)
+    for number in range(3):
+        put(f"person{number}@acme.example")
+
+    assert sending.send_due() == 3
+
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize(
     ("step", "reply", "expected", "code"),
     [
@@ -247,7 +276,7 @@ def test_a_process_that_was_frozen_after_its_claim_hands_nothing_over(monkeypatc
 def test_a_slice_ends_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     put()
     put("bob@acme.example")
-    ticks = iter([0.0, 0.0, 0.0, 0.0, sending.SLICE_SECONDS])
+    ticks = iter([0.0, 0.0, 0.0, 0.0, sending.SLICE_SECONDS])  # start, loop, claim, before handing over, loop
     monkeypatch.setattr(sending, "monotonic", lambda: next(ticks))
 
     assert sending.send_due() == 1
