@@ -42,10 +42,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end_like_an_interrupt)
     folder = Path(tempfile.mkdtemp(prefix="amazonsender-intake-"))
     folder.chmod(0o755)
-    has_passed = False
+    has_passed, account = False, ""
     try:
         with IntakeInstallation(folder) as installation:
-            has_passed = _play(installation, options)
+            has_passed, account = _play(installation, options)
     except KeyboardInterrupt:
         say("Interrupted.")
         return 130
@@ -55,6 +55,7 @@ def main() -> int:
         else:
             shutil.rmtree(folder / "data" / "postgres", ignore_errors=True)
             say(f"Logs: {folder / 'logs'}\nAgain: make test-intake SEED={options.seed}")
+    say(account)
     return 0 if has_passed else 1
 
 
@@ -72,7 +73,8 @@ def _end_like_an_interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _play(installation: IntakeInstallation, options: argparse.Namespace) -> bool:
+def _play(installation: IntakeInstallation, options: argparse.Namespace) -> tuple[bool, str]:
+    """Whether it passed, and the account as JSON."""
     os.environ["LOG_LEVEL"] = "ERROR"  # of this process: what it does stands in the timeline
     import django
     from django.core.management import call_command
@@ -113,27 +115,23 @@ def _play(installation: IntakeInstallation, options: argparse.Namespace) -> bool
     has_passed = has_finished and verdict.has_passed and not refused
     if not has_passed:
         say("\n".join([*timeline.lines, *verdict.reasons, *(one.tally.last_refusal for one in ways.values())]))
-    say(
-        orjson.dumps(
-            {
-                "events": options.events * len(WAYS),
-                "ledger_events": verdict.events,
-                "lost": verdict.lost,
-                "doubled": verdict.doubled,
-                "miscounted": verdict.miscounted,
-                "dead": verdict.dead,
-                "refused": refused,
-                "has_finished": has_finished,
-                "kills": attacks.done.total(),
-                "killed": dict(sorted(attacks.done.items())),
-                "requests": {way: one.tally.requests for way, one in ways.items()},
-                "repeated": {way: one.tally.repeats for way, one in ways.items()},
-                "seconds": round(seconds, 1),
-                "seed": options.seed,
-            }
-        ).decode()
-    )
-    return has_passed
+    account = {
+        "events": options.events * len(WAYS),
+        "ledger_events": verdict.events,
+        "lost": verdict.lost,
+        "doubled": verdict.doubled,
+        "miscounted": verdict.miscounted,
+        "dead": verdict.dead,
+        "refused": refused,
+        "has_finished": has_finished,
+        "kills": attacks.done.total(),
+        "killed": dict(sorted(attacks.done.items())),
+        "requests": {way: one.tally.requests for way, one in ways.items()},
+        "repeated": {way: one.tally.repeats for way, one in ways.items()},
+        "seconds": round(seconds, 1),
+        "seed": options.seed,
+    }
+    return has_passed, orjson.dumps(account).decode()
 
 
 def _is_finished(installation: IntakeInstallation, attacks: object) -> bool:
