@@ -57,7 +57,7 @@ def smtp(settings: Settings) -> Iterator[SmtpStub]:
     stub = SmtpStub()
     settings.SYSTEM_EMAIL_PROVIDER = "smtp"
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", stub.port, 1
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", stub.port, 20
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "acme", "secret"
     yield stub
     stub.stop()

@@ -210,8 +210,9 @@ def test_letters_of_one_slice_share_amazons_client(localses: Running, monkeypatc
     ],
 )
 def test_what_a_server_says_decides(
-    smtp: SmtpStub, step: str, reply: str, expected: tuple[str, int, int], code: str
+    smtp: SmtpStub, settings: Settings, step: str, reply: str, expected: tuple[str, int, int], code: str
 ) -> None:
+    settings.EMAIL_TIMEOUT = 3 if reply == "wait" else 20
     smtp.rule = lambda at, _argument: reply if at == step else ""
     put()
 
