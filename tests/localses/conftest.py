@@ -16,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from localses import store
 from localses.api import OPERATIONS, Held, SesDoor
 from localses.config import Config, Settings
 from localses.desk import Desk, open_desk
@@ -165,3 +166,9 @@ def door(tmp_path: Path, key: Path, clock: Clock) -> Iterator[Door]:
     desk.bucket = RateBucket(desk.settings, clock)
     yield Door(desk, clock)
     desk.store.close()
+
+
+def stored(door: Door, number: int = 1) -> store.StoredMessage:
+    message = store.message(door.desk.store.db, number)
+    assert message is not None
+    return message

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from organizations.models import Organization
-from subscribers.models import Import, ImportMode, List, Subscriber
+from subscribers.models import Import, ImportMode, ImportReject, List, Subscriber
 from subscribers.services.importing import configure_import, create_import, run_import, start_import
 from subscribers.services.lists import create_list
 from subscribers.services.subscribers import create_subscriber
@@ -72,3 +72,11 @@ def account(run: Import) -> dict[str, int]:
     parts = {name: getattr(run, name) for name in ("created", "updated", "unchanged", "rejected", "duplicates")}
     assert run.read == sum(parts.values()), (run.read, parts)
     return {"read": run.read, **parts}
+
+
+def rejects(run: Import) -> list[tuple[int, str]]:
+    return list(ImportReject.objects.filter(import_run=run).order_by("line").values_list("line", "reason"))
+
+
+def emails(organization: Organization) -> list[str]:
+    return sorted(Subscriber.objects.for_organization(organization).values_list("email", flat=True))

@@ -10,11 +10,7 @@ from delivery.engine.database import Connection
 from delivery.engine.reaping import reap
 from delivery.models import BatchState, MessageBatch, SendCall
 from delivery.selectors.progress import mailout_progress
-from tests.delivery.engine.world import HeldRunner, World
-
-
-def expire_leases(raw: Connection) -> None:
-    raw.execute("UPDATE delivery_message_batch SET lease_until = clock_timestamp() - interval '1 s' WHERE state = 1")
+from tests.delivery.engine.world import HeldRunner, World, expire_leases
 
 
 def test_a_worker_that_lost_its_batch_to_another_arms_nothing_of_it(world: World, raw: Connection) -> None:

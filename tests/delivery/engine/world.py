@@ -213,3 +213,13 @@ def make_world(organization: Organization | None = None) -> World:
         ),
     )
     return World(organization, account, ListFactory.create(organization=organization, name="News"), compiled)
+
+
+def assert_everybody_got_it_once(world: World, mailout: Mailout, people: int) -> None:
+    progress = mailout_progress(mailout)
+    assert (progress.sent, progress.unknown, progress.waiting) == (people, 0, 0)
+    assert set(world.provider.handed_over.values()) == {1}
+
+
+def expire_leases(raw: Connection) -> None:
+    raw.execute("UPDATE delivery_message_batch SET lease_until = clock_timestamp() - interval '1 s' WHERE state = 1")
