@@ -199,9 +199,12 @@ class QueuePoller:
     def _next_committed(self) -> dict[str, int]:
         """Wait for ten, or a moment for fewer, with how often each was tried; none when nobody stores any more."""
         with self._lock:
-            self._deletable.wait_for(lambda: self._committed or not self._is_storing)
-            self._deletable.wait_for(self._has_enough, DELETE_WITHIN_SECONDS)
-            return dict(self._committed.popleft() for _ in range(min(MOST_MESSAGES, len(self._committed))))
+            while self._committed or self._is_storing:
+                self._deletable.wait_for(lambda: self._committed or not self._is_storing)
+                self._deletable.wait_for(self._has_enough, DELETE_WITHIN_SECONDS)
+                if self._committed:  # another connection may have taken them meanwhile
+                    return dict(self._committed.popleft() for _ in range(min(MOST_MESSAGES, len(self._committed))))
+        return {}
 
     def _has_enough(self) -> bool:
         return len(self._committed) >= MOST_MESSAGES or self._stopping.is_set() or not self._is_storing

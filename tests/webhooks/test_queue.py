@@ -263,13 +263,13 @@ def started(poller: QueuePoller) -> Iterator[None]:
             thread.join(timeout=25)
 
 
-def endless(bodies: Callable[[int], bytes]) -> Callable[..., list[QueuedMessage]]:
-    """ReceiveMessage of a queue that always has ten more, and takes a moment."""
+def endless(bodies: Callable[[int], bytes], *, together: int = 10) -> Callable[..., list[QueuedMessage]]:
+    """ReceiveMessage of a queue that always has more, and takes a moment."""
     numbers = itertools.count()
 
     def receive(**_options: int) -> list[QueuedMessage]:
         time.sleep(0.002)
-        return [QueuedMessage(f"h{n}", bodies(n)) for n in itertools.islice(numbers, 10)]
+        return [QueuedMessage(f"h{n}", bodies(n)) for n in itertools.islice(numbers, together)]
 
     return receive
 
@@ -285,6 +285,21 @@ def test_deleting_gives_up_after_some_attempts(monkeypatch: pytest.MonkeyPatch) 
     poller._delete_all()
 
     assert [call.args[0] for call in queue.delete.call_args_list] == [["h", "i"], ["h", "i"], ["h"], ["h"]]
+    assert poller._held == 0
+
+
+def test_connections_that_find_nothing_left_to_delete_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "DELETE_WITHIN_SECONDS", 0.005)
+    monkeypatch.setattr(polling, "connection", Mock())
+    monkeypatch.setattr(polling, "store_together", Mock(return_value=0))
+    queue = Mock()
+    queue.receive.side_effect = endless(raw, together=1)
+    queue.delete.return_value = []
+
+    with started(poller := poller_of(queue, connections=3)):
+        wait_for(lambda: queue.delete.call_count > 30)
+        assert all(thread.is_alive() for thread in poller._threads)
+
     assert poller._held == 0
 
 
