@@ -117,6 +117,14 @@ def _trouble(domain: SendingDomain, identity: Identity) -> tuple[str, str]:
         )
     if state == "failed":
         return _("Amazon did not tell about this domain"), domain.identity["error"]
+    if state and identity.dkim_status == "FAILED":
+        return (
+            _("Amazon has given up looking for the DKIM records"),
+            _(
+                "Publish the records below. Then open the identity in the Amazon SES console, edit its DKIM settings and "
+                "save them as they are: that makes Amazon look again."
+            ),
+        )
     if state and not identity.is_verified:
         return _("Amazon has not verified it yet"), _("It does by itself when it sees the DKIM records below.")
     if state and identity.dkim_tokens and not identity.is_signing:
@@ -194,6 +202,9 @@ def _mail_from(row: RecordRow, identity: Identity, findings: Findings) -> Record
     hosts = [value.partition(" ")[2] for value in answer.values]
     wanted = row.value.partition(" ")[2]
     if hosts == [wanted]:
+        if identity.mail_from_status == "FAILED":
+            step = _("Open the identity in the Amazon SES console and save its Custom MAIL FROM domain once more.")
+            return replace(row, state=FOUND, tone=tone, said=_("Amazon has given up looking for it."), step=step)
         return replace(row, state=FOUND)
     if wanted in hosts:
         return _differs(

@@ -42,9 +42,14 @@ class Asker:
         self._ends_at = clock() + seconds
         self._silence = ""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is up."""
+        return self._clock() > self._ends_at
+
     def ask(self, call: Callable[[], Json]) -> Json:
         """Return what a call gave with `state`: known, missing, denied (`action` is what IAM lacks) or failed."""
-        if not self._silence and self._clock() > self._ends_at:
+        if not self._silence and self.is_over:
             self._silence = "The time for this check is up."
         if self._silence:
             return {"state": FAILED, "error": self._silence}
@@ -102,11 +107,22 @@ def inspect_account(*, account: SendingAccount) -> None:
         inspection["topics"] = [_topic(asker, topics, arn) for arn in arns]
     account.inspection, account.inspected_at = inspection, timezone.now()
     account.save(update_fields=["inspection", "inspected_at"])
+    looked_at = _look_at_domains(account, asker)
+    logger.info("delivery.account_inspected", account=account.pk, domains=looked_at)
+
+
+def _look_at_domains(account: SendingAccount, asker: Asker) -> int:
+    """Look at the domains not seen for longest, as many as time allows; forget those that no sender stands in."""
     names = domain_names(account)
-    SendingDomain.objects.filter(account=account).exclude(name__in=names).delete()
-    for name in names:
+    known = SendingDomain.objects.filter(account=account)
+    known.exclude(name__in=names).delete()
+    seen_at = dict(known.values_list("name", "checked_at"))
+    longest_ago = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+    for number, name in enumerate(sorted(names, key=lambda name: (seen_at.get(name) or longest_ago, name))):
+        if asker.is_over:
+            return number
         check_domain(account=account, name=name, asker=asker)
-    logger.info("delivery.account_inspected", account=account.pk, domains=len(names))
+    return len(names)
 
 
 def look_at_domain(*, account: SendingAccount, name: str) -> SendingDomain:

@@ -20,7 +20,7 @@ from delivery.models import SendingAccount
 from delivery.providers.ses import SesProvider
 from delivery.providers.ses.account import DeniedError, NotFoundError
 from delivery.providers.ses.names import region_of, service_of
-from delivery.providers.ses.policies import lets_ses_publish, with_ses_allowed
+from delivery.providers.ses.policies import names_ses, with_ses_allowed
 from delivery.providers.ses.sns import SnsTopics
 from delivery.services.accounts import EVENT_TYPES
 from delivery.services.domains import domain_names
@@ -163,7 +163,7 @@ def _look_at_policy(work: Work) -> Found:
     if not work.topic_arn:
         return Found.CREATE
     try:
-        return Found.THERE if lets_ses_publish(_policy(work), work.topic_arn) else Found.CHANGE
+        return Found.THERE if names_ses(_policy(work), work.topic_arn) else Found.CHANGE
     except NotFoundError:
         return Found.CREATE
 

@@ -78,8 +78,13 @@ def _statement(name: str, actions: Sequence[str], resource: str | Sequence[str])
 
 
 def lets_ses_publish(policy: str, topic_arn: str) -> bool:
-    """Say whether a topic's policy lets SES publish. An owner's own rule for everybody of the account does, too."""
-    return any(_allows(statement, topic_arn) for statement in _statements(policy))
+    """Say whether a topic's policy lets SES publish: by name, or by the rule for all of the account that is usual."""
+    return any(_allows(statement, topic_arn, by_name=False) for statement in _statements(policy))
+
+
+def names_ses(policy: str, topic_arn: str) -> bool:
+    """Say whether a topic's policy lets SES publish by name, which holds whatever becomes of the usual rule."""
+    return any(_allows(statement, topic_arn, by_name=True) for statement in _statements(policy))
 
 
 def with_ses_allowed(policy: str, topic_arn: str) -> str:
@@ -106,14 +111,14 @@ def _statements(policy: str) -> list[Json]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _allows(statement: Mapping[str, Any], topic_arn: str) -> bool:
+def _allows(statement: Mapping[str, Any], topic_arn: str, *, by_name: bool) -> bool:
     principal = statement.get("Principal")
     services = _texts(principal.get("Service")) if isinstance(principal, dict) else []
     accounts = _texts(principal.get("AWS")) if isinstance(principal, dict) else _texts(principal)
     actions = {action.lower() for action in _texts(statement.get("Action"))}
     return (
         statement.get("Effect") == "Allow"
-        and (SES in services or "*" in accounts)
+        and (SES in services or ("*" in accounts and not by_name))
         and bool(actions & {"sns:publish", "sns:*", "*"})
         and bool({topic_arn, "*"} & set(_texts(statement.get("Resource"))))
     )

@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from amazonsender.core.errors import InvalidInput
 from delivery.models import SendingAccount
+from delivery.providers.base import PermanentError
 from delivery.services import providers
 from delivery.services.providers import administration_for, forget_providers, provider_for, topics_for
 from tests.factories import AccountFactory
@@ -86,3 +87,11 @@ def test_set_up_operations_are_for_ses_alone(
     with pytest.raises(InvalidInput, match="“Test” is no Amazon SES account"):
         administration_for(account)
     providers._providers.clear()
+
+
+def test_without_local_ses_mail_of_a_local_account_goes_nowhere(db: None, settings: Settings) -> None:
+    settings.LOCALSES_URL = ""
+    account = AccountFactory.create(is_local=True)
+
+    with pytest.raises(PermanentError, match="set LOCALSES_URL"):
+        provider_for(account)

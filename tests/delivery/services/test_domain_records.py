@@ -324,6 +324,13 @@ def test_of_local_ses_a_missing_domain_is_told_and_presses_nobody() -> None:
     assert (whole.trouble, whole.tone) == ("Amazon doesn’t know this domain", "ok")
 
 
+def test_where_amazon_has_given_up_looking_it_is_made_to_look_again() -> None:
+    assert report(dkim_status="FAILED").trouble == "Amazon has given up looking for the DKIM records"
+    one = row("mail_from_mx", mail_from_status="FAILED")
+    assert said(one) == ("found", "note")
+    assert "once more" in one.step
+
+
 def test_an_identity_that_does_not_sign() -> None:
     assert report(is_signing=False).trouble == "Amazon doesn’t sign mail of this domain"
     assert report(is_signing=False, dkim_tokens=()).trouble == ""

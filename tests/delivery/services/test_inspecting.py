@@ -158,6 +158,30 @@ def test_a_check_ends_when_its_time_is_up() -> None:
     assert asker.ask(dict) == {"state": "failed", "error": "The time for this check is up."}
 
 
+def test_domains_that_time_did_not_suffice_for_come_first_the_next_time(
+    account: SendingAccount, service: Amazon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.example", "b.example", "c.example"):
+        sender(account, name)
+    looked: list[str] = []
+    now = [0.0]
+    real = domains.check_domain
+
+    def slow(*, account: SendingAccount, name: str, asker: Asker) -> SendingDomain:
+        looked.append(name)
+        now[0] += 15
+        return real(account=account, name=name, asker=asker)
+
+    monkeypatch.setattr(inspecting, "check_domain", slow)
+    monkeypatch.setattr(inspecting, "Asker", lambda: Asker(clock=lambda: now[0]))
+
+    inspect_account(account=account)
+    assert looked == ["a.example", "b.example"]
+    inspect_account(account=account)
+
+    assert looked[2] == "c.example"
+
+
 def test_an_account_without_credentials_says_so(account: SendingAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_account: SendingAccount) -> None:
         raise PermanentError("No AWS credentials found")

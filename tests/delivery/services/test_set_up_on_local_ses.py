@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -64,7 +66,8 @@ def test_an_empty_account_is_set_up_refused_halfway_and_finished(account: Sendin
     assert wanting(account) == [("stop", "No sender is verified"), ("stop", "Events do not come back")]
     planned = plan_set_up(account=account, organization=account.organization, actor=None, with_domains=True)
     assert {report.state for report in planned} == {"create", "change"}
-    assert local_ses.client("sesv2").list_configuration_sets()["ConfigurationSets"] == []
+    sets = local_ses.client("sesv2").list_configuration_sets()["ConfigurationSets"]
+    assert f"amazonsender-{account.organization_id}" not in sets
 
     local_ses.faults(
         {
@@ -76,7 +79,7 @@ def test_an_empty_account_is_set_up_refused_halfway_and_finished(account: Sendin
     halfway = carry_out(account)
     assert halfway["subscription"] == ("refused", "sns:Subscribe")
     assert halfway["destination"] == ("refused", "ses:CreateConfigurationSetEventDestination")
-    assert halfway["topic"] == ("done", "")
+    assert halfway["topic"] == halfway["policy"] == ("done", "")
 
     local_ses.faults()
     finished = carry_out(account)
@@ -95,6 +98,27 @@ def test_an_empty_account_is_set_up_refused_halfway_and_finished(account: Sendin
         "EventDestinations"
     ]
     assert destination["SnsDestination"] == {"TopicArn": topic}
+
+
+def test_two_who_press_at_once_make_everything_once(account: SendingAccount, local_ses: Running) -> None:
+    def press() -> dict[str, tuple[str, str]]:
+        try:
+            return carry_out(SendingAccount.objects.get(pk=account.pk))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = [future.result() for future in [pool.submit(press) for _ in range(2)]]
+
+    assert {state for outcome in outcomes for state, _action in outcome.values()} <= {"done", "there"}
+    account.refresh_from_db()
+    [topic] = account.topic_arns
+    wait_until(lambda: topics_for(account).list_subscriptions(topic))
+    assert len(topics_for(account).subscriptions(topic)) == 1
+    ses = local_ses.client("sesv2")
+    found = ses.get_configuration_set_event_destinations(ConfigurationSetName=account.configuration_set)
+    assert len(found["EventDestinations"]) == 1
+    assert {state for state, _action in carry_out(account).values()} == {"there"}
 
 
 def test_what_is_taken_away_is_noticed_and_what_may_not_be_seen_is_not_missed(

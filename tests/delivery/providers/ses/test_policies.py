@@ -14,7 +14,7 @@ from botocore.model import ServiceModel
 
 import delivery.providers.ses
 from delivery.providers.ses import policies
-from delivery.providers.ses.policies import lets_ses_publish, server_policy, with_ses_allowed
+from delivery.providers.ses.policies import lets_ses_publish, names_ses, server_policy, with_ses_allowed
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:amazonsender"
 FOLDER = Path(delivery.providers.ses.__file__).parent
@@ -62,6 +62,13 @@ def test_a_policy_that_lets_ses_publish(statement: dict[str, object]) -> None:
 )
 def test_a_policy_that_does_not(text: str) -> None:
     assert not lets_ses_publish(text, TOPIC)
+
+
+def test_the_usual_rule_lets_ses_publish_without_naming_it() -> None:
+    usual = policy(Principal={"AWS": "*"}, Condition={"StringEquals": {"AWS:SourceOwner": "123456789012"}})
+
+    assert (lets_ses_publish(usual, TOPIC), names_ses(usual, TOPIC)) == (True, False)
+    assert names_ses(with_ses_allowed(usual, TOPIC), TOPIC)
 
 
 def test_ses_is_allowed_beside_whatever_else_there_is() -> None:
