@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from amazonsender.core.errors import Conflict, InvalidInput, NotFound
 from organizations.access import access
 from organizations.models import Invitation, Member, Organization, Role, SystemEmail, SystemEmailPurpose, User
-from organizations.permissions import require
+from organizations.permissions import PERMISSIONS, require
 from organizations.selectors.members import language_of
 from organizations.services import system_emails
 from organizations.services.audit import record
@@ -89,6 +89,21 @@ def withdraw_invitation(*, actor: Member, invitation_id: int) -> Invitation:
         invitation.save(update_fields=["withdrawn_at"])
         record(organization=organization, actor=actor.user, action="invitation.withdrawn", target=invitation)
     return invitation
+
+
+def withdraw_unbacked(*, organization: Organization, inviter: User, role: str) -> int:
+    """Take back what somebody invited to and may no longer; role: what they have now, "" for none. Returns how many.
+
+    Or whoever is taken out would have let themselves in again by another address.
+    """
+    unbacked = Invitation.objects.for_organization(organization).filter(
+        invited_by=inviter, accepted_at=None, withdrawn_at=None
+    )
+    if role in PERMISSIONS["team:edit_owners"]:
+        return 0
+    if role in PERMISSIONS["team:edit"]:
+        unbacked = unbacked.filter(role=Role.OWNER)
+    return unbacked.update(withdrawn_at=timezone.now())
 
 
 def find_invitation(*, token: str) -> Invitation:

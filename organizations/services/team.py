@@ -11,6 +11,7 @@ from organizations.access import access
 from organizations.models import Member, Organization, Role, SystemEmailPurpose, User
 from organizations.permissions import require
 from organizations.services.audit import record
+from organizations.services.invitations import withdraw_unbacked
 from organizations.services.letters import Letter, removed_letter, role_changed_letter
 from organizations.services.system_emails import has_way_out, queue
 
@@ -45,6 +46,7 @@ def change_role(*, actor: Member, member_id: int, role: str) -> Member:
             target=member,
             before=before,
             after=role,
+            withdrawn_invitations=withdraw_unbacked(organization=organization, inviter=member.user, role=role),
         )
         if member.user_id != actor.user_id:
             letter = role_changed_letter(member.user, organization=organization, role=role, actor=actor.user)
@@ -71,6 +73,7 @@ def remove_member(*, actor: Member, member_id: int) -> None:
             target=member,
             user=member.user_id,
             role=member.role,
+            withdrawn_invitations=withdraw_unbacked(organization=organization, inviter=member.user, role=""),
         )
         if member.user_id != actor.user_id:
             letter = removed_letter(member.user, organization=organization, actor=actor.user)

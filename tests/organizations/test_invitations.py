@@ -29,6 +29,7 @@ from organizations.services.invitations import (
     invite_again,
     withdraw_invitation,
 )
+from organizations.services.team import change_role, remove_member
 from tests.cast import Cast, join, make_cast
 from tests.organizations.letters import body_of, letters, link_in
 
@@ -351,6 +352,33 @@ def test_the_team_page_takes_an_invitation_back(alice: User, alice_client: Clien
     assert "The link to “new@person.example” opens nothing any more." in page.content.decode()
     assert client.post(path).status_code == 404
     assert AuditEntry.objects.order_by("-pk")[0].action == "invitation.withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("role", "kept"),
+    [("owner", {"a", "b"}), ("admin", {"a"}), ("marketer", set()), ("", set())],
+)
+def test_an_invitation_lives_as_long_as_its_inviter_may_invite(
+    acme: Organization, alice: User, role: str, kept: set[str]
+) -> None:
+    dan = join(acme, "dan@acme.example", "Dan", Role.OWNER)
+    paths = {
+        "a": invited(dan, "a@person.example", "analyst"),
+        "b": invited(dan, "b@person.example", "owner"),
+    }
+    others = invited(alice, "c@person.example", "owner")
+
+    if role == "owner":
+        change_role(actor=member(alice), member_id=member(dan).pk, role="admin")
+        Invitation.objects.update(withdrawn_at=None)
+    if role:
+        change_role(actor=member(alice), member_id=member(dan).pk, role=role)
+    else:
+        remove_member(actor=member(alice), member_id=member(dan).pk)
+
+    assert {name for name, path in paths.items() if Client().get(path).status_code == 200} == kept
+    assert Client().get(others).status_code == 200
+    assert AuditEntry.objects.order_by("-pk")[0].detail["withdrawn_invitations"] == 2 - len(kept)
 
 
 def test_guessing_invitations_is_throttled(client: Client, db: None) -> None:

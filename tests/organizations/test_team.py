@@ -31,7 +31,7 @@ def test_an_owner_gives_somebody_another_role(alice_client: Client, acme: Organi
     assert (entry.organization, entry.action, entry.detail) == (
         acme,
         "member.role_changed",
-        {"before": "marketer", "after": "admin"},
+        {"before": "marketer", "after": "admin", "withdrawn_invitations": 0},
     )
 
 
