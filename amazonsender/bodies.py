@@ -24,7 +24,7 @@ Environ: TypeAlias = dict[str, Any]
 Start: TypeAlias = Callable[..., Any]
 Application: TypeAlias = Callable[[Environ, Start], Iterable[bytes]]
 
-MOST_AWAITED: Final = 24  # bodies at once, of 32 threads: what has none is answered whatever bodies do
+MOST_AWAITED: Final = 24  # bodies at once, of 40 threads: what has none is answered whatever bodies do
 MIB: Final = 1024 * 1024
 CHUNK: Final = 64 * 1024
 KEPT_IN_MEMORY: Final = MIB

@@ -1,14 +1,16 @@
 """So many requests are worked on at once, each with the database connection of its place.
 
 A server has more threads than that, some of which wait for bodies. Django gives every thread a connection of its own,
-which it keeps; here the connection stays with the place and is lent to whichever thread works there, so that a web
-process never holds more than it has places.
+which it keeps; here connections are lent to whichever thread works, so that a web process holds as many as it ever
+worked on at once, and never more than it has places.
+
+Few places are dear: with four of them, handing one over to a thread that waits cost a third of an event's CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 import structlog
@@ -24,19 +26,24 @@ class Places:
     """Waits for a free place, without a limit: whoever waits has been read whole and holds nothing."""
 
     def __init__(self, count: int) -> None:
-        self._free: SimpleQueue[Connections] = SimpleQueue()
+        self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(count):
-            self._free.put({})
+            self._free.put(None)
+        self._lent: list[Connections] = []  # the last one that came back goes out first: no more than are needed
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """A place, for the time of one request."""
-        lent = self._free.get()
+        self._free.get()
         try:
-            _attach(lent)
+            with suppress(IndexError):
+                _attach(self._lent.pop())
             yield
         finally:
-            self._free.put(_detached())
+            try:
+                self._lent.append(_detached())
+            finally:
+                self._free.put(None)
 
 
 def _attach(lent: Connections) -> None:

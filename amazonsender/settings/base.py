@@ -94,9 +94,10 @@ DATABASE_URL = env.url(
 )
 WEB_THREADS = env.int(
     "WEB_THREADS",
-    default=4,
+    default=16,
     minimum=1,
-    help="Requests that each web process works on at once. Granian's --blocking-threads is 28 more: they wait for bodies.",
+    help="Requests that each web process works on at once, with a connection to PostgreSQL each. --blocking-threads of"
+    " Granian is 24 more: they wait for bodies.",
 )
 BODY_SECONDS = env.int(
     "BODY_SECONDS",

@@ -8,7 +8,7 @@ from amazonsender.stack.child import Program
 
 PROBE_SECONDS = 1.0
 HEADER_SECONDS = 10  # for a request's headers, so that slow ones keep no connection
-BLOCKING_THREADS = 32  # of which WEB_THREADS of the settings work, and the others wait for bodies that come slowly
+BLOCKING_THREADS = 40  # of which WEB_THREADS of the settings work, and the others wait for bodies that come slowly
 
 
 def list_programs(*, host: str, port: int, send_processes: int, localses: bool, queues: bool = False) -> list[Program]:

@@ -53,8 +53,8 @@ def test_so_many_are_worked_on_at_once_and_a_failure_gives_its_place_back() -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_connection_stays_with_the_place_whichever_thread_works_there() -> None:
-    places = Places(1)
+def test_a_connection_is_lent_to_whichever_thread_works_and_there_is_none_that_nobody_needs() -> None:
+    places = Places(3)
     backends: list[int] = []
     left: list[int] = []
 
