@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg import errors
 
 EPOCH_YEAR = 2020
@@ -18,6 +18,8 @@ MAILOUTS_PER_MONTH = 1_000_000
 LOCK_MILLISECONDS = 300
 LOCK_ATTEMPTS = 20
 LOCK_PAUSE_SECONDS = 0.1
+# By time, with a default partition that takes what comes before its month's partition is there.
+TIMED = {"delivery_event": "at", "delivery_inbox_seen": "published_at"}
 
 
 def month_number(at: datetime) -> int:
@@ -46,25 +48,39 @@ def ensure_partitions(*, at: datetime, months_ahead: int = 2) -> list[str]:
         label = f"{start:%Y_%m}"
         lo, hi = number * MAILOUTS_PER_MONTH, (number + 1) * MAILOUTS_PER_MONTH
         made += _ensure(
-            f"delivery_message_{label}", "delivery_message", str(lo), str(hi), fillfactor=MESSAGE_FILLFACTOR
+            f"delivery_message_{label}",
+            "delivery_message",
+            str(lo),
+            str(hi),
+            column="mailout_id",
+            fillfactor=MESSAGE_FILLFACTOR,
         )
-        made += _ensure(f"delivery_event_{label}", "delivery_event", f"'{start:%F}'", f"'{end:%F}'")
-        made += _ensure(f"delivery_inbox_seen_{label}", "delivery_inbox_seen", f"'{start:%F}'", f"'{end:%F}'")
+        for parent, column in TIMED.items():
+            made += _ensure(f"{parent}_{label}", parent, f"'{start:%F}'", f"'{end:%F}'", column=column)
     return made
 
 
-def _ensure(name: str, parent: str, lo: str, hi: str, *, fillfactor: int = 100) -> list[str]:
+def _ensure(name: str, parent: str, lo: str, hi: str, *, column: str, fillfactor: int = 100) -> list[str]:
+    """Make the partition of `column` from `lo` to `hi`."""
+    try:
+        return _make_patiently(name, parent, lo, hi, strays="", fillfactor=fillfactor)
+    except IntegrityError:  # rows of it lie in the default partition already, since nobody had made it in time
+        strays = f"{column} >= {lo} AND {column} < {hi}"
+        return _make_patiently(name, parent, lo, hi, strays=strays, fillfactor=fillfactor)
+
+
+def _make_patiently(name: str, parent: str, lo: str, hi: str, *, strays: str, fillfactor: int) -> list[str]:
     for _ in range(LOCK_ATTEMPTS - 1):
         try:
-            return _make(name, parent, lo, hi, fillfactor=fillfactor)
+            return _make(name, parent, lo, hi, strays=strays, fillfactor=fillfactor)
         except OperationalError as error:
             if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
                 raise
         time.sleep(LOCK_PAUSE_SECONDS)
-    return _make(name, parent, lo, hi, fillfactor=fillfactor)
+    return _make(name, parent, lo, hi, strays=strays, fillfactor=fillfactor)
 
 
-def _make(name: str, parent: str, lo: str, hi: str, *, fillfactor: int) -> list[str]:
+def _make(name: str, parent: str, lo: str, hi: str, *, strays: str, fillfactor: int) -> list[str]:
     # Every part of these statements comes from this module; identifiers can't be parameters.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
@@ -79,8 +95,15 @@ def _make(name: str, parent: str, lo: str, hi: str, *, fillfactor: int) -> list[
         if cursor.fetchone()[0]:
             return []
         cursor.execute(f"SET LOCAL timezone = 'UTC'; SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        if strays:
+            cursor.execute(f"LOCK TABLE {parent}, {parent}_default IN ACCESS EXCLUSIVE MODE")
+            cursor.execute(f"CREATE TEMPORARY TABLE strays AS SELECT * FROM {parent}_default WHERE {strays}")
+            cursor.execute(f"DELETE FROM {parent}_default WHERE {strays}")
         cursor.execute(
             f"CREATE TABLE {name} PARTITION OF {parent} FOR VALUES FROM ({lo}) TO ({hi}) "
             f"WITH (fillfactor = {fillfactor}, autovacuum_vacuum_scale_factor = 0.05)"
         )
+        if strays:
+            cursor.execute(f"INSERT INTO {parent} SELECT * FROM strays")
+            cursor.execute("DROP TABLE strays")
     return [name]

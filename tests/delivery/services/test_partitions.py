@@ -74,6 +74,32 @@ def test_partitions_are_made_ahead_and_only_once(db: None) -> None:
         assert cursor.fetchone() == ("delivery_message_2141_11",)
 
 
+def test_what_came_before_its_partition_was_made_moves_there(db: None) -> None:
+    """Else it would stand in the way of every later attempt, and with it of all housekeeping."""
+    seen, row = (
+        "INSERT INTO delivery_inbox_seen (published_at, digest) VALUES (%s, %s)",
+        "SELECT tableoid::regclass::text, ",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(seen, [FAR, b"1" * 16])
+        cursor.execute(seen, [FAR.replace(year=2150), b"2" * 16])
+        cursor.execute("INSERT INTO delivery_event (mailout_id, n, at, type) VALUES (1462000001, 1, %s, 1)", [FAR])
+        cursor.execute("SELECT id, tx::text FROM delivery_event WHERE at = %s", [FAR])
+        event = cursor.fetchone()
+
+        made = ensure_partitions(at=FAR, months_ahead=0)
+
+        assert sorted(made) == [f"{parent}_2141_11" for parent in sorted(PARENTS)]
+        cursor.execute(row + "digest FROM delivery_inbox_seen WHERE published_at >= %s ORDER BY published_at", [FAR])
+        assert [(table, bytes(digest)) for table, digest in cursor.fetchall()] == [
+            ("delivery_inbox_seen_2141_11", b"1" * 16),
+            ("delivery_inbox_seen_default", b"2" * 16),
+        ]
+        cursor.execute(row + "id, tx::text FROM delivery_event WHERE at = %s", [FAR])
+        assert cursor.fetchone() == ("delivery_event_2141_11", *event)
+    assert ensure_partitions(at=FAR, months_ahead=0) == []
+
+
 def test_four_processes_at_once_make_each_partition_once(far: None) -> None:
     barrier = threading.Barrier(4)
     made: list[str] = []
@@ -190,5 +216,5 @@ def test_a_partition_made_by_somebody_else_meanwhile_is_not_made_again(
 
     monkeypatch.setattr(partitions, "connection", Connection())
 
-    assert partitions._ensure("delivery_message_2141_11", "delivery_message", "1", "2") == []
+    assert partitions._ensure("delivery_message_2141_11", "delivery_message", "1", "2", column="mailout_id") == []
     assert not any("CREATE" in sql for sql in Cursor.statements)
