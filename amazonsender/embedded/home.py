@@ -24,6 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Debian's and the BSDs' "nobody". Root must not run PostgreSQL, and no user has to be created for this number to work.
 UNPRIVILEGED_ID = 65534
 KEPT_PORT_SECONDS = 8.0
+# One of them is in every folder that was ever used: what tells it from a person's own.
+OWN_FILES = frozenset({"lock", "secrets.json", "state.json"})
 
 
 @dataclass(frozen=True)

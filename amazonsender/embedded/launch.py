@@ -19,7 +19,7 @@ from amazonsender.core.processes import end_stranger, spawn, wait_for
 from amazonsender.embedded.chaos import SEND_SECONDS, Chaos
 from amazonsender.embedded.environment import ignored_settings, own_environment
 from amazonsender.embedded.errors import EmbeddedError
-from amazonsender.embedded.home import KEPT_PORT_SECONDS, PROJECT, Home, find_home, free_port, listen_on
+from amazonsender.embedded.home import KEPT_PORT_SECONDS, OWN_FILES, PROJECT, Home, find_home, free_port, listen_on
 from amazonsender.embedded.services import Services, end_left_overs
 
 WEB_PORT = 8000
@@ -287,7 +287,15 @@ def _host() -> str:
 
 def _explicit_home() -> Path | None:
     named = os.environ.get("DEMO_DATA_DIR", "")
-    return Path(named).expanduser().resolve() if named else None
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()
+    found = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if found and not found & OWN_FILES:
+        raise EmbeddedError(
+            f"DEMO_DATA_DIR={named} holds other things, which FRESH=1 and wipe would delete. Name an empty folder."
+        )
+    return folder
 
 
 def _say_what_is_ignored(prefix: str) -> None:

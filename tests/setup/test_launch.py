@@ -350,6 +350,22 @@ def test_the_environment_of_a_demo_names_only_settings_that_exist(home: Home) ->
     assert ours | {"LOCALSES_URL", "LOCALSES_CERTIFICATE", "LOCALSES_ACCESS_KEY"} <= set(declared_variables())
 
 
+@pytest.mark.parametrize("verb", ["wipe", "demo", "stop"])
+def test_a_folder_with_other_things_is_never_taken_nor_deleted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (tmp_path / "thesis.odt").write_text("years of work")
+    mode = tmp_path.stat().st_mode
+    monkeypatch.setenv("DEMO_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FRESH", "1")
+
+    assert main([verb]) == 1
+
+    assert "Name an empty folder." in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.odt"]
+    assert tmp_path.stat().st_mode == mode
+
+
 @pytest.mark.parametrize(("host", "allowed"), [("0.0.0.0", "*"), ("", "localhost,127.0.0.1,localhost")])
 def test_other_machines_may_look_where_that_was_asked_for(
     home: Home, monkeypatch: pytest.MonkeyPatch, host: str, allowed: str
