@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db.models import F
@@ -26,9 +27,9 @@ pytestmark = pytest.mark.browser
 WIDTHS = (320, 390, 820, 1440)
 
 
-@pytest.fixture(scope="module")
-def local_ses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = start(tmp_path_factory.mktemp("localses"), free_port())
+@pytest.fixture
+def local_ses(tmp_path: Path) -> Iterator[Running]:
+    running = start(tmp_path, free_port())
     yield running
     stop(running)
 
@@ -64,6 +65,7 @@ def test_an_owner_sets_an_account_up_and_mends_its_domain(
     watched: Watched, people: Cast, account: SendingAccount, local_ses: Running, nameserver: NameServer
 ) -> None:
     page = watched.page
+    page.set_default_timeout(20_000)  # pages that ask another process and a DNS server
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     watched.sign_in(people.alice)
 

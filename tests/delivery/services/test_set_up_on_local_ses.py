@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -25,9 +26,9 @@ from webhooks.inbound.topics import Topics
 pytestmark = pytest.mark.processes
 
 
-@pytest.fixture(scope="module")
-def local_ses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = start(tmp_path_factory.mktemp("localses"), free_port())
+@pytest.fixture
+def local_ses(tmp_path: Path) -> Iterator[Running]:
+    running = start(tmp_path, free_port())
     yield running
     stop(running)
 
@@ -46,7 +47,6 @@ def account(
     )
     SenderIdentity.objects.create(organization=organization, account=made, identity="hello@acme.test")
     yield made
-    local_ses.faults()
     forget_providers()
 
 
@@ -66,8 +66,7 @@ def test_an_empty_account_is_set_up_refused_halfway_and_finished(account: Sendin
     assert wanting(account) == [("stop", "No sender is verified"), ("stop", "Events do not come back")]
     planned = plan_set_up(account=account, organization=account.organization, actor=None, with_domains=True)
     assert {report.state for report in planned} == {"create", "change"}
-    sets = local_ses.client("sesv2").list_configuration_sets()["ConfigurationSets"]
-    assert f"amazonsender-{account.organization_id}" not in sets
+    assert local_ses.client("sesv2").list_configuration_sets()["ConfigurationSets"] == []
 
     local_ses.faults(
         {
