@@ -407,8 +407,17 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "amazonsender.scheduler:Scheduler"
+# Without these two a broker that hangs, rather than being away, would hold for good whoever wakes a worker. Workers wait
+# for a task by questions of a second, so that theirs are never cut.
+BROKER_TIMEOUT_SECONDS = 5
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 60, "unacked_restore_throttle": 1, "unacked_restore_interval": 5}
+    {
+        "visibility_timeout": 60,
+        "unacked_restore_throttle": 1,
+        "unacked_restore_interval": 5,
+        "socket_timeout": BROKER_TIMEOUT_SECONDS,
+        "socket_connect_timeout": BROKER_TIMEOUT_SECONDS,
+    }
     if CELERY_BROKER_URL.startswith("redis")
     else {}
 )

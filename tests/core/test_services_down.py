@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 from collections.abc import Iterator
@@ -11,13 +12,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 import pytest
 from django.db import connection
 
 from amazonsender.core.processes import wait_for
+from delivery.models import Inbox, SendingAccount
+from organizations.models import Organization
 from tests.benchmarks.harness import kill, start_web
 from tests.core.passages import Passage, passage
 from tests.delivery.engine.worker_processes import running_broker
+from tests.delivery.events.notifications import event
+from tests.webhooks.web_process import KEY, STREAM, firehose_headers
 
 pytestmark = pytest.mark.processes
 
@@ -66,6 +72,7 @@ def watched(transactional_db: None, tmp_path: Path) -> Iterator[Watched]:
             "DATABASE_URL": f"postgresql://{user}@127.0.0.1:{ways['database'].port}/{given['NAME']}?sslmode=disable",
             "CACHE_URL": f"redis://{secret}127.0.0.1:{ways['cache'].port}/1",
             "CELERY_BROKER_URL": f"redis://{secret}127.0.0.1:{ways['broker'].port}/0",
+            "FIREHOSE_ACCESS_KEYS": KEY,
             "METRICS_TOKEN": TOKEN,
             "METRICS_DIR": str(tmp_path / "figures"),
             "LOG_LEVEL": "ERROR",
@@ -75,6 +82,21 @@ def watched(transactional_db: None, tmp_path: Path) -> Iterator[Watched]:
         yield Watched(f"http://127.0.0.1:{port}", ways)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0  # no question that is open holds it
+
+
+def test_a_broker_that_goes_or_hangs_keeps_no_event_from_being_stored(watched: Watched, acme: Organization) -> None:
+    SendingAccount.objects.create(organization=acme, name="L", is_local=True, topic_arns=[STREAM])
+    way = watched.ways["broker"]
+
+    for number, harm in enumerate((way.open, way.swallow, way.shut)):
+        harm()
+        record = base64.b64encode(orjson.dumps(event("delivery", mailout_id=7, n=1, messageId=f"m-{number}"))).decode()
+        body = orjson.dumps({"requestId": f"r-{number}", "timestamp": 1, "records": [{"data": record}]})
+        answer = httpx.post(
+            f"{watched.url}/webhooks/firehose/", content=body, headers=firehose_headers(f"r-{number}"), timeout=20
+        )
+        assert answer.status_code == 200
+        assert Inbox.objects.count() == number + 1
 
 
 def test_each_service_that_goes_or_hangs_is_told_alone_and_comes_back(watched: Watched) -> None:
