@@ -15,6 +15,7 @@ from delivery.models import AccountPace, Lane, Mailout, MailoutKind, SendingAcco
 from delivery.services.mailouts import new_mailout_id
 from organizations.models import Organization
 from subscribers.models import Domain, List, Subscriber, Subscription, Suppression
+from tests.databases import repeat_row
 
 
 class OrganizationFactory(factory.django.DjangoModelFactory[Organization]):
@@ -123,3 +124,18 @@ class CampaignFactory(factory.django.DjangoModelFactory[Campaign]):
     body = "<html><body><p>Hi {{ first_name }}</p></body></html>"
     sender_name = "News"
     sender_email = "news@example.com"
+
+
+def repeat_person(standing: Subscription, numbers: range, *, address: str, first_name: str) -> None:
+    """Put more people on a list, like the one who stands there: "address" + number + "@example.com"."""
+    person = standing.subscriber
+    email = f"'{address}' || each || '@example.com'"
+    repeat_row(
+        person,
+        f"generate_series({numbers.start}, {numbers.stop - 1}) each",
+        email=email,
+        address_key=email,
+        first_name=f"'{first_name}' || each",
+    )
+    added = f"(SELECT id AS each FROM subscribers_subscriber WHERE id > {person.pk}) added"
+    repeat_row(standing, added, subscriber_id="each")

@@ -8,6 +8,7 @@ from campaigns.models import Campaign
 from delivery.models import AccountPace, SenderIdentity, SendingAccount
 from organizations.models import Organization, User
 from subscribers.models import Domain, List, Subscriber, Subscription, SubscriptionState
+from tests.factories import repeat_person
 
 FRAME = "<!doctype html>\n<html><head><title>T</title></head>\n<body><div>\n{{ content }}\n</div></body></html>"
 
@@ -28,8 +29,10 @@ def make_account(organization: Organization) -> SendingAccount:
 def make_list(organization: Organization, name: str, *, people: int) -> List:
     """A list with some subscribed people."""
     made = List.objects.create(organization=organization, name=name)
-    for number in range(1, people + 1):
-        subscribe(made, f"{name.lower().replace(' ', '-')}{number}@example.com", first_name=f"Reader{number}")
+    address = name.lower().replace(" ", "-")
+    if people:
+        subscribe(made, f"{address}1@example.com", first_name="Reader1")
+        repeat_person(made.subscriptions.get(), range(2, people + 1), address=address, first_name="Reader")
     return made
 
 

@@ -28,13 +28,13 @@ from delivery.services.compiling import compile_and_store
 from delivery.services.launching import launch_mailout
 from organizations.models import Organization
 from subscribers.models import AttributeDefinition, List, Subscriber, SubscriptionState
-from tests.databases import repeat_row
 from tests.factories import (
     AccountFactory,
     ListFactory,
     OrganizationFactory,
     SubscriberFactory,
     SubscriptionFactory,
+    repeat_person,
 )
 
 Answer = Callable[[list[Entry]], CallResult]
@@ -90,16 +90,7 @@ class World:
             organization=self.organization, email=f"p{start}@example.com", first_name=f"Name {start}", **fields
         )
         standing = SubscriptionFactory.create(subscriber=first, list=self.list)
-        address = "'p' || each || '@example.com'"
-        repeat_row(
-            first,
-            f"generate_series({start + 1}, {start + count - 1}) each",
-            email=address,
-            address_key=address,
-            first_name="'Name ' || each",
-        )
-        added = f"(SELECT id AS each FROM subscribers_subscriber WHERE id > {first.pk}) added"
-        repeat_row(standing, added, subscriber_id="each")
+        repeat_person(standing, range(start + 1, start + count), address="p", first_name="Name ")
         return list(Subscriber.objects.filter(pk__gte=first.pk).order_by("pk"))
 
     def add_person(
