@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from delivery.models import ParkReason, SenderIdentity, SendingAccount, SendingDomain
 from delivery.services.domain_records import report_of
@@ -57,7 +57,7 @@ def points_of(
     else:
         points = [
             _check(account),
-            _allowed(account, parked),
+            *_allowed(account, parked),
             *_senders(account, identities, domains),
             *(_domain(domain, account) for domain in domains),
             *event_points(account),
@@ -116,12 +116,15 @@ def _check(account: SendingAccount) -> Point:
     return Point(OK, said, why, about=about)
 
 
-def _allowed(account: SendingAccount, parked: ParkReason | None) -> Point:
-    about = _("Sending")
+def _allowed(account: SendingAccount, parked: ParkReason | None) -> Iterator[Point]:
+    about = pgettext("of an account", "Sending")
     why = _("While Amazon holds the account, every campaign waits; nobody is lost and nobody gets it twice.")
+    if parked in (ParkReason.REVIEW, ParkReason.SUSPENDED) and account.enforcement_status in ("PROBATION", "SHUTDOWN"):
+        return  # told once, by Amazon's standing
     if parked:
-        return Point(STOP, f"{parked.label}.", why, str(WAYS_ON[parked]), "check", about=about)
-    return Point(OK, _("Sending is switched on"), why, about=about)
+        yield Point(STOP, f"{parked.label}.", why, str(WAYS_ON[parked]), "check", about=about)
+    else:
+        yield Point(OK, _("Sending is switched on"), why, about=about)
 
 
 def _senders(

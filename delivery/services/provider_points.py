@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from delivery.models import ParkReason, SenderIdentity, SendingAccount
 from delivery.services.inbound import events_url, guard_of
@@ -32,13 +33,13 @@ def _connection(account: SendingAccount) -> Point:
 def _sending(parked: ParkReason | None) -> Point:
     why = _("While the service holds the account, every campaign waits; nobody is lost and nobody gets it twice.")
     if parked is None:
-        return Point("ok", _("Sending is switched on"), why, about=_("Sending"))
+        return Point("ok", _("Sending is switched on"), why, about=pgettext("of an account", "Sending"))
     step = {
         ParkReason.QUOTA: _("It goes on by itself when the day has room again."),
         ParkReason.OUTAGE: _("We try again by ourselves, one email at a time, until the service answers."),
         ParkReason.HOME: _("Run “manage.py confirm_home” on the server when this is the database that may send."),
     }.get(parked, _("Look into your account at the service, mend what it says, and check again."))
-    return Point("stop", f"{parked.label}.", why, step, "check", about=_("Sending"))
+    return Point("stop", f"{parked.label}.", why, step, "check", about=pgettext("of an account", "Sending"))
 
 
 def _senders(identities: Sequence[SenderIdentity]) -> Point:

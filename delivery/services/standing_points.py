@@ -44,13 +44,13 @@ def _enforcement(account: SendingAccount) -> Iterator[Point]:
             "Open the case in the AWS Support Center, say what caused it and what you changed, and wait for the answer. "
             "Nothing is lost meanwhile."
         )
-        yield Point(STOP, _("Amazon shut sending down"), why, step, about=about)
+        yield Point(STOP, _("Amazon shut sending down"), why, step, "check", about=about)
     elif account.enforcement_status == "PROBATION":
         step = _(
             "Open Reputation metrics in the Amazon SES console, remove the cause, and answer the case in the AWS "
             "Support Center. Mail nobody who has not asked for it."
         )
-        yield Point(STOP, _("Amazon is reviewing the account"), why, step, about=about)
+        yield Point(STOP, _("Amazon is reviewing the account"), why, step, "check", about=about)
     elif account.enforcement_status:
         state = _("Amazon says %(status)s") % {"status": account.enforcement_status}
         yield Point(NOTE, state, why, _("Look into the Amazon SES console."), about=about)

@@ -106,6 +106,17 @@ def test_a_held_account_says_why_first_and_how_it_goes_on(reason: ParkReason) ->
     assert (point.tone, point.state, point.step) == ("stop", f"{reason.label}.", str(WAYS_ON[reason]))
 
 
+@pytest.mark.parametrize(
+    ("reason", "status", "state"),
+    [
+        (ParkReason.REVIEW, "PROBATION", "Amazon is reviewing the account"),
+        (ParkReason.SUSPENDED, "SHUTDOWN", "Amazon shut sending down"),
+    ],
+)
+def test_amazons_own_word_about_an_account_is_said_once(reason: ParkReason, status: str, state: str) -> None:
+    assert wanting(*points_of(account(enforcement_status=status), [sender()], reason)) == [("stop", state)]
+
+
 def test_a_server_that_amazon_cannot_reach(settings: Settings) -> None:
     settings.PUBLIC_URL = "http://localhost:8000"
 
