@@ -8,7 +8,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, override
 
 from amazonsender.core.errors import Conflict, DomainError, InvalidInput
 from campaigns.models import Campaign, CampaignState
@@ -183,7 +183,8 @@ def changed_since(current: Campaign, revision: int) -> Conflict:
 def _simulate_installation(campaign: Campaign, actor: User | None) -> Mailout:
     """This installation only simulates: the campaign stays a draft, and says so."""
     mailout = run_dry(campaign=campaign, actor=actor)
-    detail = _("Simulated: this installation sends nothing (SENDING_MODE=dry_run).")
+    with override(campaign.organization.locale):  # the whole team reads it
+        detail = _("Simulated: this installation sends nothing (SENDING_MODE=dry_run).")
     Campaign.objects.filter(pk=campaign.pk, mailout=None).update(
         state=CampaignState.DRAFT, state_detail=detail, updated_at=datetime.datetime.now(datetime.UTC)
     )

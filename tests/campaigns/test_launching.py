@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import override
 from pytest_django import Settings
 
 from amazonsender.core.errors import Conflict
@@ -153,12 +154,13 @@ def test_in_a_dry_installation_launching_simulates_and_the_campaign_stays_a_draf
 ) -> None:
     settings.SENDING_MODE = "dry_run"
 
-    mailout = launch_campaign(campaign=campaign, revision=1, actor=alice)
+    with override("ru"):  # the team reads it in the organization's language, whoever pressed
+        mailout = launch_campaign(campaign=campaign, revision=1, actor=alice)
 
     assert mailout.is_dry_run
     campaign.refresh_from_db()
     assert (campaign.state, campaign.mailout_id) == (CampaignState.DRAFT, None)
-    assert "SENDING_MODE=dry_run" in campaign.state_detail
+    assert campaign.state_detail == "Simulated: this installation sends nothing (SENDING_MODE=dry_run)."
 
 
 def test_a_test_goes_to_the_named_people_only_and_changes_nothing(campaign: Campaign, alice: User) -> None:
