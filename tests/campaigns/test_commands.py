@@ -391,7 +391,7 @@ def test_mailout_status_lists_the_newest(campaign: Campaign) -> None:
 def test_check_account_says_what_is_wrong_and_ends_with_1(
     account: SendingAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.management.commands.check_account.look_again", lambda *, account, is_forced: None)
+    monkeypatch.setattr("delivery.management.commands.check_account.look_again", lambda *, account, is_forced: True)
     told = json.loads(run("check_account", "--format", "json"))
     assert (told[0]["can_send"], told[0]["senders"]) == (True, {"hello@acme.example": True})
 
