@@ -98,8 +98,8 @@ def create_account(
 def update_account(*, account: SendingAccount, actor: User | None, changes: dict[str, object]) -> SendingAccount:
     """Save changed fields of an account and ask the provider again; the values are validated by whoever calls.
 
-    What is verified in one region is not in another, so that a new region's senders start as not verified. Raises
-    Forbidden for what an operator decides.
+    What is verified in one region is not in another, so that a new region's senders start as not verified; and what was
+    found of another configuration set or topic says nothing of the new one. Raises Forbidden for what an operator decides.
     """
     if not changes:
         return account
@@ -107,10 +107,15 @@ def update_account(*, account: SendingAccount, actor: User | None, changes: dict
         require_operator(actor)
     for name, value in changes.items():
         setattr(account, name, value)
+    fields = sorted(changes)
+    if DEALT_OUT & changes.keys():
+        account.inspection, account.inspected_at = {}, None
+        fields += ["inspection", "inspected_at"]
     with transaction.atomic():
-        account.save(update_fields=sorted(changes))
+        account.save(update_fields=fields)
         if "region" in changes:
             account.identities.update(is_verified=False, dkim_status="", mail_from_domain="", checked_at=None)
+            account.domains.all().delete()
         record(
             organization=account.organization,
             actor=actor,
@@ -171,7 +176,10 @@ def _subscribe_here_alone(topics: SnsTopics, topic: str) -> None:
 def add_sender(
     *, account: SendingAccount, organization: Organization, actor: User | None, identity: str
 ) -> SenderIdentity:
-    """Register a sender address or domain with the provider and remember it. Raises Forbidden as create_account."""
+    """Register a sender address or domain with the provider and remember it. Raises Forbidden as create_account.
+
+    Whoever opens the account's page next finds the domain looked up.
+    """
     if not account.is_local:
         require_operator(actor)
     else:
@@ -179,6 +187,7 @@ def add_sender(
     sender, _made = SenderIdentity.objects.get_or_create(
         organization=organization, account=account, identity=identity.lower()
     )
+    SendingAccount.objects.filter(pk=account.pk).update(inspected_at=None)
     refresh_sender(sender)
     return sender
 

@@ -18,6 +18,7 @@ from delivery.providers.base import PermanentError, TransientError
 from delivery.providers.ses.inspection import ConfigurationSet, EventDestination, Standing
 from delivery.providers.ses.sns import Subscription
 from delivery.services import domains, inspecting
+from delivery.services.accounts import add_sender, update_account
 from delivery.services.domains import find_domain, is_due, make_resolver, may_look_up
 from delivery.services.inspecting import Asker, inspect_account, is_stale, look_again, look_at_domain
 from tests.delivery.domains.nameserver import NameServer, running
@@ -223,6 +224,33 @@ def test_when_a_page_looks_by_itself(at_amazon: SendingAccount, settings: Settin
     assert not is_stale(at_amazon)
     settings.LOCALSES_URL = "http://127.0.0.1:8025"
     assert is_stale(at_amazon)
+
+
+def test_what_was_found_of_something_else_is_forgotten(account: SendingAccount, service: Amazon) -> None:
+    sender(account, "acme.example")
+    service.sets["news"] = ConfigurationSet(True, "", None)
+    look_again(account=account)
+
+    update_account(account=account, actor=None, changes={"name": "Another name"})
+    account.refresh_from_db()
+    assert account.inspection["set"]["state"] == "known"
+
+    update_account(account=account, actor=None, changes={"configuration_set": "other"})
+    account.refresh_from_db()
+    assert (account.inspection, account.inspected_at) == ({}, None)
+    assert SendingDomain.objects.exists()
+
+    update_account(account=account, actor=None, changes={"region": "us-east-1"})
+    assert not SendingDomain.objects.exists()
+
+
+def test_a_new_sender_is_looked_at_when_the_page_is_opened_next(account: SendingAccount, service: Amazon) -> None:
+    look_again(account=account)
+
+    add_sender(account=account, organization=account.organization, actor=None, identity="acme.example")
+
+    account.refresh_from_db()
+    assert is_stale(account)
 
 
 # ---- domains ---------------------------------------------------------------------------------------------------
