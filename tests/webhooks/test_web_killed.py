@@ -5,7 +5,6 @@ Whoever delivers repeats until the answer is 200, as Firehose and SNS do; that i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.delivery.events.notifications import event
 from tests.webhooks.web_process import STREAM, TEXT, TOPIC, Web, firehose_body, firehose_headers, signer
 
 RECORDS = 100
-COUNT = int(os.environ.get("INTAKE_EVENTS", "3000"))
+COUNT = 3000
 
 
 @pytest.fixture
