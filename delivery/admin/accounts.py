@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from amazonsender.core.errors import DomainError
@@ -31,6 +34,15 @@ from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of
 from organizations.selectors.operators import is_operator
 from organizations.services.audit import record
+
+# What Amazon says of a sender's DKIM, in words.
+DKIM_WORDS: Final = {
+    "SUCCESS": gettext_lazy("signed with DKIM"),
+    "PENDING": gettext_lazy("Amazon is looking for its DKIM records"),
+    "FAILED": gettext_lazy("Amazon did not find its DKIM records"),
+    "TEMPORARY_FAILURE": gettext_lazy("Amazon could not look for its DKIM records"),
+    "NOT_STARTED": gettext_lazy("without DKIM"),
+}
 
 
 class SenderForm(forms.Form):
@@ -142,7 +154,7 @@ def account_page(request: HttpRequest, pk: int) -> HttpResponse:
         used_share=min(100, round(100 * used / account.max_24_hour_send, 1)) if account.max_24_hour_send > 0 else 0,
         allowed_rate=account.max_send_rate * pace.factor if pace else account.max_send_rate,
         is_slowed=pace is not None and pace.factor < 1,
-        identities=identities,
+        identities=[(sender, DKIM_WORDS.get(sender.dkim_status, "")) for sender in identities],
         points=points,
         to_mend=sum(point.tone != "ok" for point in points),
         domains=domain_summaries(account, domains),

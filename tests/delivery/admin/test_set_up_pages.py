@@ -287,6 +287,18 @@ def test_the_account_leads_to_its_domains_and_to_setting_up(
     assert 'hx-trigger="load"' not in bobs
 
 
+def test_a_sender_says_in_words_whether_it_is_signed(alice_client: Client, account: SendingAccount) -> None:
+    url = reverse("admin:sending_account", args=[account.pk])
+    said = {}
+    for status in ("SUCCESS", "TEMPORARY_FAILURE", "SOMETHING_NEW"):
+        SenderIdentity.objects.update(dkim_status=status, mail_from_domain="bounce.acme.io")
+        said[status] = text(alice_client.get(url))
+
+    assert "signed with DKIM · MAIL FROM bounce.acme.io" in said["SUCCESS"]
+    assert "Amazon could not look for its DKIM records · MAIL FROM" in said["TEMPORARY_FAILURE"]
+    assert "something_new" not in said["SOMETHING_NEW"].lower()
+
+
 def test_a_domain_in_a_word(alice_client: Client, account: SendingAccount, acme: Organization) -> None:
     url = reverse("admin:sending_account", args=[account.pk])
     assert "Not looked up yet" in text(alice_client.get(url))
