@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -101,8 +102,9 @@ def test_an_owner_sets_an_account_up_and_mends_its_domain(
     copied = {}
     for record in page.query_selector_all("[data-record]"):
         for button in record.query_selector_all("[data-copy]"):
+            page.evaluate("document.getElementById('as-said').textContent = ''")
             button.click()
-            page.wait_for_function("document.getElementById('as-said').textContent === 'Copied'")
+            page.wait_for_selector("#as-said:text-is('Copied')", state="attached")
             copied[button.get_attribute("aria-label")] = page.evaluate("navigator.clipboard.readText()")
     for number in (1, 2, 3):
         name, value = copied[f"Copy the name of DKIM {number}"], copied[f"Copy the value of DKIM {number}"]
@@ -111,6 +113,7 @@ def test_an_owner_sets_an_account_up_and_mends_its_domain(
     nameserver.put(copied["Copy the name of SPF of MAIL FROM"], "TXT", copied["Copy the value of SPF of MAIL FROM"])
     nameserver.put("amazonses.com", "TXT", "v=spf1 ip4:192.0.2.0/24 -all")
     nameserver.put("_dmarc.acme.test", "TXT", "v=DMARC1; p=rejct", "<script>alert('x')</script>")
+    SendingDomain.objects.update(checked_at=timezone.now())
     page.click("button:has-text('Check again')")
     page.wait_for_selector("text=It was checked a moment ago. Wait ten seconds.")
     SendingDomain.objects.update(checked_at=F("checked_at") - timedelta(seconds=11))
