@@ -25,10 +25,10 @@ from delivery.services.accounts import (
     add_sender,
     check_account,
     create_account,
-    set_up_local_account,
     update_account,
 )
 from delivery.services.inspecting import is_fresh, is_stale, look_again
+from delivery.services.local_accounts import set_up_local_account
 from organizations.access import access
 from organizations.admin.pages import admin_page, render_page
 from organizations.requests import allowed, organization_of, user_of

@@ -1,11 +1,10 @@
-"""Sending accounts: make one, set up Local SES, ask the provider how it is."""
+"""Sending accounts: make one, add senders, ask the provider how it is."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -19,8 +18,7 @@ from delivery.engine.home import unsafe_durability
 from delivery.models import AccountPace, ParkReason, SenderIdentity, SendingAccount
 from delivery.providers.base import AccountStatus, ProviderError
 from delivery.providers.registry import provider_class
-from delivery.providers.ses.sns import SnsTopics
-from delivery.services.providers import administration_for, provider_for, topics_for
+from delivery.services.providers import administration_for, provider_for
 from organizations.models import Organization, User
 from organizations.selectors.operators import has_several_organizations, is_operator
 from organizations.services.audit import record
@@ -136,41 +134,6 @@ def require_operator(actor: User | None) -> None:
         raise Forbidden(
             _("Several organizations share this installation’s Amazon account. Ask whoever runs it to do this for you.")
         )
-
-
-def set_up_local_account(*, organization: Organization, name: str = "Local SES") -> SendingAccount:
-    """Make Local SES ready for an organization: sender, configuration set, topic, subscription.
-
-    Idempotent. Where PUBLIC_URL has changed, events come to the new address alone.
-    """
-    account = SendingAccount.objects.for_organization(organization).filter(is_local=True).first()
-    if account is None:
-        account = create_account(organization=organization, actor=None, name=name, is_local=True)
-        account.pilot_wait_seconds = 5
-        account.pilot_size = 500
-    administration = administration_for(account)
-    topics = topics_for(account)
-    account.configuration_set = f"amazonsender-{organization.pk}"
-    administration.create_configuration_set(account.configuration_set)
-    topic = topics.create_topic(f"amazonsender-{organization.pk}")
-    # Believed before it is subscribed: the confirmation comes at once.
-    account.topic_arns = sorted({*account.topic_arns, topic})
-    account.save(update_fields=["configuration_set", "topic_arns", "pilot_wait_seconds", "pilot_size"])
-    _subscribe_here_alone(topics, topic)
-    administration.create_event_destination(account.configuration_set, topic, EVENT_TYPES)
-    if organization.sender_email:
-        add_sender(account=account, organization=organization, actor=None, identity=organization.sender_email)
-    check_account(account=account)
-    return account
-
-
-def _subscribe_here_alone(topics: SnsTopics, topic: str) -> None:
-    """Have a topic of Local SES's told to us, and no longer to the address that we had before."""
-    endpoint = f"{settings.PUBLIC_URL}{EVENTS_PATH}"
-    topics.subscribe(topic, urlsplit(endpoint).scheme, endpoint)
-    for subscription, known in topics.list_subscriptions(topic).items():
-        if known != endpoint and known.endswith(EVENTS_PATH):
-            topics.unsubscribe(subscription)
 
 
 def add_sender(

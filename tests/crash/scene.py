@@ -21,8 +21,9 @@ from amazonsender.core.errors import Conflict
 from campaigns.models import Campaign
 from campaigns.services.launching import launch_campaign
 from delivery.models import Mailout, SendingAccount
-from delivery.services.accounts import check_account, set_up_local_account
+from delivery.services.accounts import check_account
 from delivery.services.controlling import cancel_mailout, pause_mailout, resume_mailout, set_pace
+from delivery.services.local_accounts import set_up_local_account
 from delivery.tokens import manage_token
 from organizations.models import Organization
 from subscribers.models import Domain, List, Subscriber, Subscription, SubscriptionState, SuppressionScope

@@ -34,7 +34,7 @@ from delivery.management.following import (
 )
 from delivery.models import Inbox, Mailout
 from delivery.providers.base import ProviderError
-from delivery.services.accounts import set_up_local_account
+from delivery.services.local_accounts import set_up_local_account
 from organizations.models import Organization
 from organizations.services.organizations import bootstrap_organization
 from organizations.services.sign_in import create_sign_in_link

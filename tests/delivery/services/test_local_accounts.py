@@ -7,8 +7,8 @@ from pytest_django import Settings
 from delivery.models import AccountPace, SenderIdentity, SendingAccount
 from delivery.services.accounts import (
     EVENT_TYPES,
-    set_up_local_account,
 )
+from delivery.services.local_accounts import set_up_local_account
 from organizations.models import Organization
 from tests.delivery.services.fake_amazon import FakeAmazon
 from tests.factories import OrganizationFactory
