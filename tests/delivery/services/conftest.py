@@ -36,8 +36,13 @@ def at_amazon(db: None, public: str) -> SendingAccount:
 @pytest.fixture
 def amazon(monkeypatch: pytest.MonkeyPatch) -> FakeAmazon:
     made = FakeAmazon()
-    for name in ("provider_for", "administration_for", "topics_for"):
-        monkeypatch.setattr(accounts, name, lambda _account: made)
+    for module, name in (
+        (accounts, "provider_for"),
+        (accounts, "administration_for"),
+        (local_accounts, "administration_for"),
+        (local_accounts, "topics_for"),
+    ):
+        monkeypatch.setattr(module, name, lambda _account: made)
     return made
 
 
