@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from delivery.models import SendingAccount
-from delivery.services import accounts, domains, inspecting, setting_up
+from delivery.services import accounts, domains, inspecting, local_accounts, setting_up
 from tests.delivery.services.amazon import Amazon
 from tests.delivery.services.fake_amazon import FakeAmazon
 from tests.factories import AccountFactory
