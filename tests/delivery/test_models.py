@@ -28,6 +28,7 @@ from delivery.models import (
     MessageBatch,
     SendCall,
     SenderIdentity,
+    SendingDomain,
     StatDomain,
     StatEmail,
     StatHour,
@@ -42,6 +43,7 @@ AT = datetime(2026, 11, 25, 4, 5, tzinfo=UTC)
     [
         (AccountGrant(account_id=1, organization_id=2), "account 1 for organization 2"),
         (SenderIdentity(identity="news@example.com"), "news@example.com"),
+        (SendingDomain(name="example.com"), "example.com"),
         (AccountPace(account_id=1), "pace of account 1"),
         (AccountUsage(account_id=1, minute=AT, n=7), "account 1 04:05: 7"),
         (AccountTurn(organization_id=2), "turn of organization 2"),
