@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.db import connection, transaction
 from django.db.models import Model
 
 # Made by migrations and the same for every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 SMALL_BYTES = 256 * 1024
+
+
+def database_url() -> str:
+    """Where the test's database is, with its password: for processes beside the test."""
+    database = connection.settings_dict
+    user = quote(database["USER"]) + (f":{quote(database['PASSWORD'])}" if database["PASSWORD"] else "")
+    return f"postgresql://{user}@{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}/{database['NAME']}"
 
 
 def clear_tables() -> None:

@@ -3,19 +3,14 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 import pytest
-from django.db import connection
 
 from delivery.models import Inbox, InboxSeen, Message, MessageState
 from delivery.services.events import process_inbox
 from organizations.models import Organization
 from tests.benchmarks import events_on
 from tests.cast import make_cast
+from tests.databases import database_url
 from tests.delivery.events.mailouts import add_batch, add_message, make_mailout, make_subscriber
-
-
-def database_url() -> str:
-    values = connection.settings_dict
-    return f"postgresql://{values['USER']}:{values['PASSWORD']}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
 
 
 @pytest.mark.django_db(transaction=True)

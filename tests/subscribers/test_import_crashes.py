@@ -36,6 +36,7 @@ from subscribers.services.importing import (
 from subscribers.services.importing.files import path_of
 from subscribers.services.importing.merging import merge_chunk
 from subscribers.services.subscribers import create_subscriber
+from tests.databases import database_url
 from tests.subscribers.conftest import account, prepare
 
 pytestmark = pytest.mark.django_db
@@ -166,9 +167,6 @@ def test_a_worker_killed_half_way_loses_and_doubles_nobody(acme: Organization, n
     content = "email,city\n" + "".join(f"p{i}@d{i % 50}.example.com,C{i}\n" for i in range(rows))
     run = prepare(acme, content, mailing_list=news)
     start_import(run=run)
-    database = connection.settings_dict
-    host, port = database["HOST"] or "127.0.0.1", database["PORT"] or 5432
-    secret = f":{database['PASSWORD']}" if database["PASSWORD"] else ""
     worker = subprocess.Popen(
         [
             sys.executable,
@@ -179,7 +177,7 @@ def test_a_worker_killed_half_way_loses_and_doubles_nobody(acme: Organization, n
         ],
         env={
             **os.environ,
-            "DATABASE_URL": f"postgresql://{database['USER']}{secret}@{host}:{port}/{database['NAME']}",
+            "DATABASE_URL": database_url(),
             "DATA_DIR": str(data_dir),
         },
     )

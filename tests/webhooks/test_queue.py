@@ -27,6 +27,7 @@ from delivery.providers.ses.credentials import CredentialSource
 from delivery.providers.ses.sqs import QueuedMessage, SqsQueue, parse_queue_url
 from delivery.services.events import store_provider_messages
 from organizations.models import Organization
+from tests.databases import database_url
 from tests.delivery.events.notifications import event
 from tests.webhooks.queues import QUEUE_ARN, ROOT, RunningQueue, running_queue
 from tests.webhooks.sqs_service import ACCESS_KEY, SECRET_KEY
@@ -403,9 +404,7 @@ def test_finishing_tells_when_it_took_too_long(monkeypatch: pytest.MonkeyPatch) 
 @contextmanager
 def command(queue: RunningQueue) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts `poll_events` on the test's database, as often as it is called; all are ended afterwards."""
-    database = connection.settings_dict
-    url = f"postgresql://{database['USER']}@{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}/{database['NAME']}"
-    env = os.environ | {"EVENT_QUEUE_URLS": queue.url, "DATABASE_URL": url, "LOG_LEVEL": "WARNING"}
+    env = os.environ | {"EVENT_QUEUE_URLS": queue.url, "DATABASE_URL": database_url(), "LOG_LEVEL": "WARNING"}
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:

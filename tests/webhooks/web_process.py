@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-from django.db import connection
 
 from tests.benchmarks.harness import kill, start_web
+from tests.databases import database_url
 from tests.webhooks.signer import Signer
 
 STREAM = "arn:aws:firehose:us-east-1:000000000000:deliverystream/ses"
@@ -27,12 +27,10 @@ class Web:
     """A web process that is started anew on the same settings after each kill."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        database = connection.settings_dict
-        where = f"{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}"
         certificate = folder / "certificate.pem"
         certificate.write_bytes(signer.certificate_pem)
         self._env = os.environ | {
-            "DATABASE_URL": f"postgresql://{database['USER']}@{where}/{database['NAME']}",
+            "DATABASE_URL": database_url(),
             "FIREHOSE_ACCESS_KEYS": KEY,
             "LOCALSES_URL": "http://127.0.0.1:1",
             "LOCALSES_CERTIFICATE": str(certificate),

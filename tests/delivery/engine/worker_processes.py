@@ -13,13 +13,13 @@ from time import monotonic, sleep
 
 from celery import Celery
 from django.conf import settings
-from django.db import connection
 
 from amazonsender.embedded.binaries import find_valkey
 from amazonsender.embedded.home import Home
 from amazonsender.embedded.valkey import Valkey
 from delivery.models import CallState, EngineSlot, SendCall
 from tests.benchmarks.provider_stub.process import StubProcess
+from tests.databases import database_url
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -41,11 +41,9 @@ class SendWorker:
     """A worker of the queue `send` with so many processes, each of which runs an engine loop."""
 
     def __init__(self, broker: Celery, stub: StubProcess, *, processes: int = 1, slots: int = 2, **more: str) -> None:
-        database = connection.settings_dict
-        user = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "amazonsender.settings.base",
-            "DATABASE_URL": f"postgresql://{user}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}",
+            "DATABASE_URL": database_url(),
             "CELERY_BROKER_URL": broker.conf.broker_url,
             "ENGINE_SLOTS": str(slots),
             "LOCALSES_URL": stub.url,

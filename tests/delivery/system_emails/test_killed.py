@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from delivery.services.system_emails import sending
 from organizations.models import SystemEmail
+from tests.databases import database_url
 from tests.delivery.providers.contract.smtp_stub import SmtpStub
 from tests.delivery.system_emails.conftest import put
 from tests.localses.running import Running, wait_until
@@ -26,12 +26,10 @@ WORK = "import django; django.setup(); from delivery.services.system_emails.send
 
 def worker(**way_out: str) -> subprocess.Popen[bytes]:
     """A process that does one slice of the task with the test's database."""
-    database = connection.settings_dict
-    user = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "amazonsender.settings.local",
         "AMAZONSENDER_IGNORE_DOTENV": "1",
-        "DATABASE_URL": f"postgresql://{user}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}",
+        "DATABASE_URL": database_url(),
         **way_out,
     }
     return subprocess.Popen([sys.executable, "-c", WORK], cwd=ROOT, env=environment)
