@@ -29,7 +29,8 @@ def running_broker(folder: Path) -> Iterator[Celery]:
     """A broker that nobody else uses, and how to put tasks into it."""
     valkey = Valkey(Home(folder, as_root=False), find_valkey(), throwaway=True)
     valkey.start()
-    app = Celery("tests", broker=valkey.url(0))
+    # Not the current app: whatever is enqueued by later tests would wait for a broker that is gone.
+    app = Celery("tests", broker=valkey.url(0), set_as_current=False)
     try:
         yield app
     finally:
