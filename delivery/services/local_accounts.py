@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
 from delivery.models import SendingAccount
 from delivery.providers.ses.sns import SnsTopics
 from delivery.services.accounts import EVENT_TYPES, EVENTS_PATH, add_sender, check_account, create_account
+from delivery.services.event_points import events_endpoint
 from delivery.services.providers import administration_for, topics_for
 from organizations.models import Organization
 
@@ -41,7 +40,7 @@ def set_up_local_account(*, organization: Organization, name: str = "Local SES")
 
 def _subscribe_here_alone(topics: SnsTopics, topic: str) -> None:
     """Have a topic of Local SES's told to us, and no longer to the address that we had before."""
-    endpoint = f"{settings.PUBLIC_URL}{EVENTS_PATH}"
+    endpoint = events_endpoint()
     topics.subscribe(topic, urlsplit(endpoint).scheme, endpoint)
     for subscription, known in topics.list_subscriptions(topic).items():
         if known != endpoint and known.endswith(EVENTS_PATH):

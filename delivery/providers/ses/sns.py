@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from delivery.providers.ses.aws_client import create_client, translated_errors
-from delivery.providers.ses.credentials import CredentialSource, RefreshableCredentials
-from delivery.providers.ses.endpoint import check_region
+from delivery.providers.ses.aws_client import translated_errors
+from delivery.providers.ses.regional import RegionalService
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -23,27 +22,10 @@ class Subscription(NamedTuple):
     endpoint: str
 
 
-class SnsTopics:
+class SnsTopics(RegionalService):
     """Amazon SNS in one region. All methods raise ProviderError; all may be repeated."""
 
-    def __init__(
-        self,
-        region: str,
-        *,
-        endpoint_url: str | None = None,
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        session_token: str | None = None,
-        credentials: RefreshableCredentials | None = None,
-    ) -> None:
-        """Take the same arguments as SesProvider."""
-        check_region(region)
-        self._region = region
-        self._endpoint_url = endpoint_url
-        self._credentials = CredentialSource(
-            access_key=access_key, secret_key=secret_key, session_token=session_token, credentials=credentials
-        )
-        self._client: SNSClient | None = None
+    service = "sns"
 
     def create_topic(self, name: str) -> str:
         """Make sure that the topic exists and signs with SHA-256; return its ARN."""
@@ -124,9 +106,5 @@ class SnsTopics:
             self._sns().unsubscribe(SubscriptionArn=subscription_arn)
 
     def _sns(self) -> SNSClient:
-        if self._client is None:
-            client: SNSClient = create_client(
-                "sns", region=self._region, endpoint_url=self._endpoint_url, credentials=self._credentials
-            )
-            self._client = client
-        return self._client
+        client: SNSClient = self._client()
+        return client

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from delivery.providers.ses.aws_client import create_client, translated_errors
-from delivery.providers.ses.credentials import CredentialSource, RefreshableCredentials
-from delivery.providers.ses.endpoint import check_region
+from delivery.providers.ses.aws_client import translated_errors
+from delivery.providers.ses.regional import RegionalService
 
 
 class SendStatistics(NamedTuple):
@@ -22,31 +21,14 @@ class SendStatistics(NamedTuple):
     sent_last_24_hours: float
 
 
-class SesStatistics:
-    """Takes the same arguments as SesProvider."""
+class SesStatistics(RegionalService):
+    """The first version of SES's API in one region."""
 
-    def __init__(
-        self,
-        region: str,
-        *,
-        endpoint_url: str | None = None,
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        session_token: str | None = None,
-        credentials: RefreshableCredentials | None = None,
-    ) -> None:
-        check_region(region)
-        self._region = region
-        self._endpoint_url = endpoint_url
-        self._credentials = CredentialSource(
-            access_key=access_key, secret_key=secret_key, session_token=session_token, credentials=credentials
-        )
+    service = "ses"
 
     def read(self) -> SendStatistics:
         """Ask once. Raises ProviderError."""
-        client = create_client(
-            "ses", region=self._region, endpoint_url=self._endpoint_url, credentials=self._credentials
-        )
+        client = self._client()
         with translated_errors():
             document = dict(client.get_send_statistics())
             quota = client.get_send_quota()
