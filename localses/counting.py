@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,21 +23,15 @@ from localses.desk import Desk
 from localses.disturbing import Conduct
 from localses.errors import ServiceError
 from localses.model import Json, Violation, checker
+from localses.query import QueryProtocol
 from localses.sigv4 import SignedRequest, verify
 
 logger = logging.getLogger("localses")
 
 VERSION: Final = "2010-12-01"  # what tells its calls from those of SNS, which come to the same address
-_NAMESPACE: Final = f"http://ses.amazonaws.com/doc/{VERSION}/"
+PROTOCOL: Final = QueryProtocol(f"http://ses.amazonaws.com/doc/{VERSION}/", denied="AccessDenied")
 _STEP_SECONDS: Final = 900
 _KEPT_SECONDS: Final = 14 * 86_400
-_CODES: Final = {
-    "InvalidSignatureException": "SignatureDoesNotMatch",
-    "UnrecognizedClientException": "InvalidClientTokenId",
-    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
-    "IncompleteSignatureException": "IncompleteSignature",
-    "AccessDeniedException": "AccessDenied",
-}
 _HAPPENED: Final = {"BOUNCE": "Bounces", "COMPLAINT": "Complaints", "REJECT": "Rejects"}
 
 
@@ -107,12 +100,13 @@ class CountingDoor:
             result = perform(desk)
             self._checks[action](result)
         except ServiceError as error:
-            return _refusal(error, conduct)
+            return PROTOCOL.refusal(error, conduct)
         except Violation as violation:
             logger.exception("localses.counting_failed")
-            return _refusal(ServiceError("InternalFailure", f"The answer is wrong: {violation}", status=500), conduct)
-        body = _written(self._outputs[action], result)
-        return _xml(200, f"{action}Response", f"<{action}Result>{body}</{action}Result>", conduct)
+            return PROTOCOL.refusal(
+                ServiceError("InternalFailure", f"The answer is wrong: {violation}", status=500), conduct
+            )
+        return PROTOCOL.answer(action, _written(self._outputs[action], result), conduct)
 
 
 def is_counting(request: SignedRequest) -> bool:
@@ -140,18 +134,3 @@ def _written(shape: Any, value: Any) -> str:
     if shape.type_name == "list":
         return "".join(f"<member>{_written(shape.member, item)}</member>" for item in value)
     return escape(str(value))
-
-
-def _refusal(error: ServiceError, conduct: Conduct) -> Answer:
-    code, kind = _CODES.get(error.code, error.code), "Sender" if error.status < 500 else "Receiver"
-    body = f"<Error><Type>{kind}</Type><Code>{code}</Code><Message>{escape(error.message)}</Message></Error>"
-    return _xml(error.status, "ErrorResponse", body, conduct)
-
-
-def _xml(status: int, element: str, body: str, conduct: Conduct) -> Answer:
-    request_id = str(uuid.uuid4())
-    meta = f"<RequestId>{request_id}</RequestId>"
-    if element != "ErrorResponse":
-        meta = f"<ResponseMetadata>{meta}</ResponseMetadata>"
-    text = f'<{element} xmlns="{_NAMESPACE}">{body}{meta}</{element}>'
-    return Answer(status, text.encode(), {"content-type": "text/xml", "x-amzn-requestid": request_id}, conduct)

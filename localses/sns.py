@@ -22,7 +22,7 @@ from localses.disturbing import Conduct
 from localses.envelopes import Subscription
 from localses.errors import ServiceError
 from localses.sigv4 import SignedRequest, verify
-from localses.sns_wire import Params, answer, attribute_map, entries, refusal
+from localses.sns_wire import PROTOCOL, Params, attribute_map, entries
 from localses.store import transaction
 
 logger = logging.getLogger("localses")
@@ -92,11 +92,13 @@ class SnsDoor:
             with transaction(self._desk.store.db):
                 result = self._operations.get(action, _unknown)(params)
         except ServiceError as error:
-            return refusal(error, conduct)
+            return PROTOCOL.refusal(error, conduct)
         except Exception:
             logger.exception("localses.sns_failed")
-            return refusal(ServiceError("InternalError", "Local SES failed; see its log.", status=500), conduct)
-        return answer(action, result, conduct)
+            return PROTOCOL.refusal(
+                ServiceError("InternalError", "Local SES failed; see its log.", status=500), conduct
+            )
+        return PROTOCOL.answer(action, result, conduct)
 
     def _verified(self, request: SignedRequest, action: str) -> tuple[str, str]:
         if action in _UNSIGNED and "authorization" not in request.headers:
