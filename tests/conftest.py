@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from delivery.services.partitions import ensure_partitions
 from organizations.models import Organization, User
 from tests.cast import Cast, make_cast
 from tests.databases import clear_tables, set_for_tests
+from tests.localses.running import Running, free_port, start, stop
 
 
 class NetworkBlockedError(RuntimeError):
@@ -169,3 +171,11 @@ def carol_client(carol: User) -> Client:
 @pytest.fixture
 def mallory_client(mallory: User) -> Client:
     return _signed_in(mallory)
+
+
+@pytest.fixture
+def local_ses(tmp_path: Path) -> Iterator[Running]:
+    """Local SES of the test's own, in a process."""
+    running = start(tmp_path, free_port())
+    yield running
+    stop(running)

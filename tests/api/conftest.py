@@ -10,10 +10,14 @@ import orjson
 import pytest
 from django.test import Client
 
+from delivery.models import SendingAccount
 from organizations.models import Organization
 from organizations.permissions import API_SCOPES
 from organizations.services.api_keys import issue_api_key
+from subscribers.models import List
+from tests.campaigns.world import make_account
 from tests.cast import Cast
+from tests.factories import ListFactory, SubscriberFactory, SubscriptionFactory
 
 
 @dataclass
@@ -52,3 +56,17 @@ def stranger(cast: Cast) -> Program:
 @pytest.fixture
 def limited(cast: Cast) -> Callable[..., Program]:
     return lambda *scopes: program_of(cast.acme, scopes)
+
+
+@pytest.fixture
+def account(cast: Cast) -> SendingAccount:
+    return make_account(cast.acme)
+
+
+@pytest.fixture
+def news(cast: Cast) -> List:
+    found = ListFactory.create(organization=cast.acme, name="News")
+    for name in ("ann", "bea", "cid"):
+        person = SubscriberFactory.create(organization=cast.acme, email=f"{name}@example.com")
+        SubscriptionFactory.create(subscriber=person, list=found)
+    return found

@@ -12,26 +12,10 @@ from delivery.engine.database import open_connection
 from delivery.models import CompiledEmail, DeliveryEvent, EventType, Mailout, SendingAccount
 from subscribers.models import List
 from tests.api.conftest import Program, program_of
-from tests.campaigns.world import make_account
 from tests.cast import Cast
 from tests.delivery.engine.world import World
-from tests.factories import ListFactory, SubscriberFactory, SubscriptionFactory
 
 HTML = "<html><body><p>Hi {{ first_name }}</p></body></html>"
-
-
-@pytest.fixture
-def account(cast: Cast) -> SendingAccount:
-    return make_account(cast.acme)
-
-
-@pytest.fixture
-def news(cast: Cast) -> List:
-    found = ListFactory.create(organization=cast.acme, name="News")
-    for name in ("ann", "bea", "cid"):
-        person = SubscriberFactory.create(organization=cast.acme, email=f"{name}@example.com")
-        SubscriptionFactory.create(subscriber=person, list=found)
-    return found
 
 
 @pytest.mark.django_db

@@ -14,7 +14,6 @@ from campaigns.models import Campaign
 from delivery.models import Mailout, Message, SendingAccount
 from subscribers.models import List, Subscriber
 from tests.api.conftest import Program, program_of
-from tests.campaigns.world import make_account
 from tests.cast import Cast
 from tests.factories import ListFactory, SubscriberFactory, SubscriptionFactory
 
@@ -26,20 +25,6 @@ def put(api: Program, address: str) -> int:
     answer = api("PUT", f"subscribers/{quote(address)}", {})
     assert answer.status_code in (200, 201), (address, answer.content)
     return int(answer.json()["id"])
-
-
-@pytest.fixture
-def account(cast: Cast) -> SendingAccount:
-    return make_account(cast.acme)
-
-
-@pytest.fixture
-def news(cast: Cast) -> List:
-    found = ListFactory.create(organization=cast.acme, name="News")
-    for name in ("ann", "bea", "cid"):
-        person = SubscriberFactory.create(organization=cast.acme, email=f"{name}@example.com")
-        SubscriptionFactory.create(subscriber=person, list=found)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.db.models import F
@@ -19,20 +18,13 @@ from tests.cast import Cast
 from tests.delivery.domains.nameserver import NameServer
 from tests.delivery.domains.nameserver import running as dns_running
 from tests.factories import AccountFactory
-from tests.localses.running import Running, free_port, start, stop, wait_until
+from tests.localses.running import Running, wait_until
 from webhooks.inbound import receiving
 from webhooks.inbound.topics import Topics
 
 pytestmark = pytest.mark.browser
 
 WIDTHS = (320, 390, 820, 1440)
-
-
-@pytest.fixture
-def local_ses(tmp_path: Path) -> Iterator[Running]:
-    running = start(tmp_path, free_port())
-    yield running
-    stop(running)
 
 
 @pytest.fixture

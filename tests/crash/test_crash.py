@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 
@@ -11,6 +9,7 @@ import pytest
 
 from amazonsender.embedded.home import PROJECT
 from tests.crash.plan import WEIGHTS, make_plan
+from tests.played import play
 
 pytestmark = pytest.mark.processes
 
@@ -19,20 +18,8 @@ MUSTS = ("duplicates", "lost", "wrongly_mailed", "unknown_left")
 
 
 def test_nobody_is_lost_or_mailed_twice_whatever_is_killed() -> None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "COV_", "COVERAGE_"))}
-    own |= {"ROUNDS": "", "SEED": ""}
-    played = subprocess.run(
-        [sys.executable, "-m", "tests.crash", "--seeds", SEEDS, "--people", "400", "--keep-going"],
-        cwd=PROJECT,
-        env=own,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    account, said = play("tests.crash", "--seeds", SEEDS, "--people", "400", "--keep-going")
 
-    said = f"{played.stdout[-8000:]}\n{played.stderr[-3000:]}"
-    assert played.returncode == 0, said
-    account = json.loads(played.stdout.splitlines()[-1])
     assert account["rounds"] == 3, said
     assert {name: account[name] for name in MUSTS} == dict.fromkeys(MUSTS, 0)
     assert account["people"] >= 3 * 400

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
-from amazonsender.embedded.home import PROJECT
 from tests.intake.strikes import KINDS, SMALL, make_strikes
+from tests.played import play
 
 MUSTS = ("lost", "doubled", "miscounted", "dead", "refused")
 
 
 @pytest.mark.processes
 def test_no_event_is_lost_or_counted_twice_by_whichever_way_and_whatever_is_killed() -> None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "COV_", "COVERAGE_"))}
-    played = subprocess.run(
-        [sys.executable, "-m", "tests.intake", "--events", "1500", "--seed", "5"],
-        cwd=PROJECT,
-        env=own | {"SEED": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    account, _said = play("tests.intake", "--events", "1500", "--seed", "5")
 
-    said = f"{played.stdout[-8000:]}\n{played.stderr[-3000:]}"
-    assert played.returncode == 0, said
-    account = json.loads(played.stdout.splitlines()[-1])
     assert {name: account[name] for name in MUSTS} == dict.fromkeys(MUSTS, 0)
     assert account["events"] == 4500
     assert account["killed"] == dict.fromkeys(sorted(list(KINDS)[:SMALL]), 1)

@@ -33,11 +33,6 @@ from tests.delivery.engine.world import HeldRunner, World, make_world
 from tests.factories import AccountFactory, MailoutFactory, OrganizationFactory
 
 
-@pytest.fixture
-def account(transactional_db: None) -> SendingAccount:
-    return AccountFactory.create()
-
-
 def add_batch(
     account: SendingAccount, *, organization: Organization | None = None, people: int = 10, **fields: Any
 ) -> MessageBatch:

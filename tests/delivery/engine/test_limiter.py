@@ -14,35 +14,9 @@ from delivery.engine import limiter
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.limiter import Grant, Refusal, entries_per_call
 from delivery.engine.ticking import roll_day
-from delivery.models import AccountPace, AccountUsage, Lane, Mailout, ParkReason, SendingAccount
+from delivery.models import AccountUsage, Lane, Mailout, ParkReason, SendingAccount
+from tests.delivery.engine.pacing import granted, pace_of, refused, set_pace, take
 from tests.factories import AccountFactory, MailoutFactory
-
-
-@pytest.fixture
-def account(transactional_db: None) -> SendingAccount:
-    return AccountFactory.create()
-
-
-def set_pace(account: SendingAccount, **fields: object) -> None:
-    AccountPace.objects.filter(account=account).update(**fields)
-
-
-def pace_of(account: SendingAccount) -> AccountPace:
-    return AccountPace.objects.get(account=account)
-
-
-def take(raw: Connection, account: SendingAccount, wanted: int = 1, *, lane: int = Lane.CAMPAIGN) -> Grant | Refusal:
-    return limiter.take(raw, account.pk, lane=lane, wanted=wanted)
-
-
-def granted(answer: Grant | Refusal) -> Grant:
-    assert isinstance(answer, Grant), answer
-    return answer
-
-
-def refused(answer: Grant | Refusal) -> Refusal:
-    assert isinstance(answer, Refusal), answer
-    return answer
 
 
 @pytest.fixture

@@ -5,41 +5,13 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
-import pytest
 from django.utils import timezone
 
 from delivery.engine import limiter, outages
 from delivery.engine.database import Connection, open_connection
 from delivery.engine.limiter import Grant, Refusal
-from delivery.models import AccountPace, Lane, ParkReason, SendingAccount
-from tests.factories import AccountFactory
-
-
-@pytest.fixture
-def account(transactional_db: None) -> SendingAccount:
-    return AccountFactory.create()
-
-
-def set_pace(account: SendingAccount, **fields: object) -> None:
-    AccountPace.objects.filter(account=account).update(**fields)
-
-
-def pace_of(account: SendingAccount) -> AccountPace:
-    return AccountPace.objects.get(account=account)
-
-
-def take(raw: Connection, account: SendingAccount, wanted: int = 1, *, lane: int = Lane.CAMPAIGN) -> Grant | Refusal:
-    return limiter.take(raw, account.pk, lane=lane, wanted=wanted)
-
-
-def granted(answer: Grant | Refusal) -> Grant:
-    assert isinstance(answer, Grant), answer
-    return answer
-
-
-def refused(answer: Grant | Refusal) -> Refusal:
-    assert isinstance(answer, Refusal), answer
-    return answer
+from delivery.models import ParkReason, SendingAccount
+from tests.delivery.engine.pacing import granted, pace_of, refused, set_pace, take
 
 
 def test_the_calls_that_were_out_when_an_outage_began_are_one_outage(account: SendingAccount, raw: Connection) -> None:

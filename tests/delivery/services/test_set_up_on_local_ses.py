@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -19,18 +18,11 @@ from delivery.services.setting_up import plan_set_up, set_up_account
 from organizations.models import AuditEntry
 from tests.delivery.domains.nameserver import running as dns_running
 from tests.factories import AccountFactory, OrganizationFactory
-from tests.localses.running import Running, free_port, start, stop, wait_until
+from tests.localses.running import Running, wait_until
 from webhooks.inbound import receiving
 from webhooks.inbound.topics import Topics
 
 pytestmark = pytest.mark.processes
-
-
-@pytest.fixture
-def local_ses(tmp_path: Path) -> Iterator[Running]:
-    running = start(tmp_path, free_port())
-    yield running
-    stop(running)
 
 
 @pytest.fixture
