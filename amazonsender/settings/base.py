@@ -410,17 +410,15 @@ CELERY_BEAT_SCHEDULER = "amazonsender.scheduler:Scheduler"
 # Without these two a broker that hangs, rather than being away, would hold for good whoever wakes a worker. Workers wait
 # for a task by questions of a second, so that theirs are never cut.
 BROKER_TIMEOUT_SECONDS = 5
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0}  # who wakes a worker tries once: the tick finds what is due anyway
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {
         "visibility_timeout": 60,
         "unacked_restore_throttle": 1,
         "unacked_restore_interval": 5,
         "socket_timeout": BROKER_TIMEOUT_SECONDS,
         "socket_connect_timeout": BROKER_TIMEOUT_SECONDS,
     }
-    if CELERY_BROKER_URL.startswith("redis")
-    else {}
-)
 CELERY_TASK_ROUTES = {
     "delivery.tasks.run_slice": {"queue": "send"},
     "delivery.tasks.process_inbox": {"queue": "events"},

@@ -1,5 +1,5 @@
 import pytest
-from celery import shared_task
+from celery import Celery, shared_task
 from django.db import transaction
 from kombu.exceptions import OperationalError
 from structlog.testing import capture_logs
@@ -7,6 +7,8 @@ from structlog.testing import capture_logs
 from amazonsender.celery import app
 from amazonsender.core.enqueue import enqueue
 from amazonsender.periodic import declared
+from amazonsender.settings import base
+from tests.localses.running import free_port
 
 
 @shared_task(name="tests.woken")
@@ -55,6 +57,20 @@ def test_a_broker_that_is_down_is_logged_and_not_the_callers_problem(
         enqueue(woken, 7)
 
     assert [(event["event"], event["log_level"]) for event in events] == [("enqueue.broker_unreachable", "warning")]
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_is_away_is_tried_once(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Whoever presses Send, or brings an event, would else wait six seconds for it."""
+    slept: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", slept.append)
+    away = Celery("away", broker=f"{scheme}://127.0.0.1:{free_port()}//", set_as_current=False)
+    away.conf.broker_transport_options = {"max_retries": base.CELERY_BROKER_TRANSPORT_OPTIONS["max_retries"]}
+
+    with pytest.raises((OperationalError, OSError)):
+        away.send_task("tests.woken", [7], retry=False)
+
+    assert slept == []
 
 
 AMAZONS_PATIENCE_SECONDS = 300  # a signature may be so old
